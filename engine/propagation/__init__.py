@@ -1,0 +1,1 @@
+"""Label propagation: reference sampling, affinity, memory bank."""

@@ -1,0 +1,197 @@
+"""What crosses between the app and the session: modes, events, display items, statistics. Frozen, no torch, no Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+from engine.types import Frame, Mask
+from engine.video.source import SourceInfo
+
+
+class Mode(Enum):
+    """What the session is doing, as the user sees it."""
+
+    EMPTY = "empty"  # no source
+    OPENING = "opening"  # a source is being opened
+    PREVIEW = "preview"  # live source runs, nothing is tracked
+    FROZEN = "frozen"  # one frame stands still: a file at rest, or a live source frozen for painting
+    PLAYING = "playing"  # a file plays through frames, known masks shown, nothing is computed
+    TRACKING = "tracking"  # the engine propagates
+
+
+class WorkerState(Enum):
+    """Life cycle of each worker thread."""
+
+    STOPPED = "stopped"
+    STARTING = "starting"
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPING = "stopping"
+    FAULTED = "faulted"
+
+
+class MaskKind(Enum):
+    """Where a shown mask comes from."""
+
+    NONE = "none"
+    TRACKED = "tracked"
+    KEYFRAME = "keyframe"
+    STALE = "stale"  # tracked before a later correction that concerns it
+
+
+@dataclass(frozen=True, eq=False)
+class DisplayItem:
+    """A frame with the mask that belongs to it (mask None when this frame has none).
+
+    Attributes:
+        mask: H x W uint8 object ids or None.
+        age_s: seconds from capture (live) or from read (file) to the moment this item was ready.
+        generation: rises by one with each newly opened source, so that a late item of an old source can be ignored.
+    """
+
+    frame: Frame
+    mask: Mask | None
+    kind: MaskKind = MaskKind.NONE
+    confidence: Mapping[int, float] = field(default_factory=dict)
+    age_s: float = 0.0
+    generation: int = 0
+
+
+@dataclass(frozen=True)
+class SourceOpened:
+    info: SourceInfo
+    generation: int
+
+
+@dataclass(frozen=True)
+class SourceClosed:
+    pass
+
+
+@dataclass(frozen=True)
+class ModeChanged:
+    mode: Mode
+
+
+@dataclass(frozen=True)
+class EngineProgress:
+    """The engine is starting up or changing model. `ready` once it can track."""
+
+    text: str
+    ready: bool
+    device: str = ""
+    model: str = ""
+    recipe: str = ""
+
+
+class Severity(Enum):
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True)
+class Notice:
+    """One clear sentence for the user, and the way out."""
+
+    severity: Severity
+    message: str
+    way_out: str = ""
+
+
+@dataclass(frozen=True)
+class MasksChanged:
+    """Stored masks of these frames appeared, changed or went (first and last index, inclusive). The timeline redraws."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class TrackingFinished:
+    """Tracking reached the end of the source or of the asked range."""
+
+    last_index: int
+
+
+@dataclass(frozen=True)
+class ExportProgress:
+    """`done` of `total` frames written (total None when unknown). `finished` with `ok` tells how it ended."""
+
+    done: int
+    total: int | None
+    finished: bool = False
+    ok: bool = False
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class ObjectsChanged:
+    """The object ids the session knows (painted or tracked), ascending."""
+
+    object_ids: tuple[int, ...]
+
+
+Event = (
+    SourceOpened
+    | SourceClosed
+    | ModeChanged
+    | EngineProgress
+    | Notice
+    | MasksChanged
+    | TrackingFinished
+    | ExportProgress
+    | ObjectsChanged
+)
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """What to write of a tracked file.
+
+    Attributes:
+        out_dir: folder for palette PNGs, named 00000.png by frame index (DAVIS); None writes no PNGs.
+        overlay: path of an H.264 MP4 with the overlay burnt in; None writes none.
+        opacity: 0..1 of the overlay.
+        overwrite: False refuses existing targets.
+    """
+
+    out_dir: Path | None
+    overlay: Path | None = None
+    opacity: float = 0.5
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class StatsSnapshot:
+    """Figures for the status bar; None where there is nothing to measure yet.
+
+    Attributes:
+        source_fps: frames per second the source delivers (measured over the last 2 s).
+        tracked_fps: results per second (measured over the last 2 s).
+        age_p50_s, age_p95_s: mask age, seconds from capture to result, over the last 120 results.
+        dropped: live frames skipped since the source was opened. Exact.
+        processed: results since the source was opened.
+        bank_bytes: bytes of the engine's memory bank (fixed once allocated).
+        bank_frames: (keyframes, recent frames) held now.
+        rss_bytes: resident memory of the process.
+        device: such as "cpu (bf16)" or "cuda:0 NVIDIA ... (fp16)"; "" before the engine is ready.
+        working_size: (width, height) the engine works at, None before the first frame.
+    """
+
+    source_fps: float | None = None
+    tracked_fps: float | None = None
+    age_p50_s: float | None = None
+    age_p95_s: float | None = None
+    dropped: int = 0
+    processed: int = 0
+    bank_bytes: int = 0
+    bank_frames: tuple[int, int] = (0, 0)
+    rss_bytes: int = 0
+    device: str = ""
+    model: str = ""
+    working_size: tuple[int, int] | None = None
+    worker_states: Mapping[str, WorkerState] = field(default_factory=dict)
