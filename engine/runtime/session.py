@@ -11,28 +11,11 @@ touched; the engine thread feeds pending keyframes to the tracker before the nex
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
 
+from engine.runtime.config import EngineConfig
 from engine.runtime.messages import DisplayItem, Event, ExportRequest, MaskKind, Mode, StatsSnapshot
 from engine.types import Frame, Mask
-
-
-@dataclass(frozen=True)
-class EngineConfig:
-    """What the engine is started with.
-
-    Attributes:
-        model: registry name, None for the bundled default.
-        recipe: recipe name, None for the model's default.
-        device: "auto", "cpu", "cuda", "cuda:1" or "mps".
-        working_size: short side in pixels the engine works at (240, 320, 360, 480), or None for auto.
-    """
-
-    model: str | None = None
-    recipe: str | None = None
-    device: str = "auto"
-    working_size: int | None = None
 
 
 class Session:

@@ -1,0 +1,22 @@
+"""What the engine is started with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """What the engine is started with.
+
+    Attributes:
+        model: registry name, None for the bundled default.
+        recipe: recipe name, None for the model's default.
+        device: "auto", "cpu", "cuda", "cuda:1" or "mps".
+        working_size: short side in pixels the engine works at (240, 320, 360, 480), or None for auto.
+    """
+
+    model: str | None = None
+    recipe: str | None = None
+    device: str = "auto"
+    working_size: int | None = None
