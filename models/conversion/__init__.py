@@ -1,0 +1,1 @@
+"""One-off conversions of published weights to the files this project ships."""
