@@ -1,0 +1,1 @@
+"""The canvas: shows a frame with its mask and lets the user paint on it."""

@@ -1,0 +1,1 @@
+"""Painting a mask by hand: shapes, tools, the editable mask and its undo history."""
