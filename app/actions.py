@@ -1,0 +1,271 @@
+"""The one table of actions. Menus, tool tips, buttons and the F1 sheet are all made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from PyQt6.QtCore import QObject, Qt
+from PyQt6.QtGui import QAction, QActionGroup, QKeySequence
+from PyQt6.QtWidgets import QWidget
+
+from app.settings import Settings
+
+
+@dataclass(frozen=True)
+class ActionSpec:
+    """One thing the user can do.
+
+    Attributes:
+        id: name in the code and in the settings file.
+        text: menu text, with "&" before its mnemonic.
+        keys: default keys, portable text; the first one is shown.
+        tip: one sentence for the tool tip and the F1 sheet.
+        group: menu path: "File", or "Edit/Tool" for a sub-menu. Groups come in the order of the table.
+        icon: name of an SVG in assets/icons, "" for none.
+        checkable: a switch rather than a command.
+        exclusive: name of the set in which only one is on.
+        section: a separator goes between entries of different sections of one menu.
+    """
+
+    id: str
+    text: str
+    keys: tuple[str, ...]
+    tip: str
+    group: str
+    icon: str = ""
+    checkable: bool = False
+    exclusive: str = ""
+    section: int = 0
+
+    @property
+    def plain_text(self) -> str:
+        return self.text.replace("&", "").rstrip("…")
+
+
+@dataclass(frozen=True)
+class MenuSlot:
+    """Place of a sub-menu whose entries are made at run time (cameras, recent files, models)."""
+
+    id: str
+    text: str
+    group: str
+    section: int = 0
+
+
+def _tools() -> tuple[ActionSpec, ...]:
+    rows = (
+        ("paint", "&Paint", "P", "Paint the selected object with the brush; the right button erases"),
+        ("erase", "&Erase", "E", "Take paint away with the brush"),
+        ("polygon", "Poly&gon", "G", "Click around the object; Enter closes the outline, Esc gives up"),
+        ("box", "Bo&x", "R", "Drag a rectangle of the selected object"),
+        ("fill", "F&ill", "U", "Fill the hole or region under the pointer"),
+        ("scribble", "&Scribble", "S", "Draw a few rough strokes; the engine grows them into a mask"),
+    )
+    return tuple(
+        ActionSpec(f"tool_{name}", text, (key,), tip, "Edit/Tool", name, True, "tool") for name, text, key, tip in rows
+    )
+
+
+def _object_slots() -> tuple[ActionSpec, ...]:
+    return tuple(
+        ActionSpec(
+            f"object_{slot}",
+            f"Select object &{slot % 10}" if slot < 10 else "Select object 1&0",
+            (str(slot % 10),),
+            f"Paint object {slot} from now on",
+            "Object",
+            section=1,
+        )
+        for slot in range(1, 11)
+    )
+
+
+def _opacities() -> tuple[ActionSpec, ...]:
+    return tuple(
+        ActionSpec(f"opacity_{p}", f"{p} %", (), f"Show the mask at {p} % opacity", "View/Overlay opacity", section=1)
+        for p in (25, 50, 75, 100)
+    )
+
+
+TABLE: tuple[ActionSpec | MenuSlot, ...] = (
+    ActionSpec("open_video", "&Open video…", ("Ctrl+O",), "Open a video file", "File", "open"),
+    ActionSpec("open_folder", "Open &folder…", ("Ctrl+U",), "Open a folder of numbered pictures", "File", "folder"),
+    MenuSlot("cameras", "Open &camera", "File"),
+    ActionSpec("open_stream", "Open &stream URL…", ("Ctrl+L",), "Open an RTSP or HTTP stream", "File", "stream"),
+    MenuSlot("recent", "Open &recent", "File"),
+    ActionSpec("open_demo", "Try the &demo", (), "Open the bundled clip with its mask and track it", "File", "demo"),
+    ActionSpec(
+        "import_mask", "I&mport mask…", ("Ctrl+I",), "Use a PNG as the mask of this frame", "File", "import", section=1
+    ),
+    ActionSpec("export", "&Export…", ("Ctrl+E",), "Write the masks as PNGs, or a video", "File", "export", section=1),
+    ActionSpec("close_source", "&Close video", ("Ctrl+W",), "Close what is open", "File", section=2),
+    ActionSpec("quit", "&Quit", ("Ctrl+Q",), "Close LiveMask", "File", section=2),
+    ActionSpec("undo", "&Undo", ("Ctrl+Z",), "Take the last edit back", "Edit", "undo"),
+    ActionSpec("redo", "&Redo", ("Ctrl+Shift+Z", "Ctrl+Y"), "Do the edit again that was taken back", "Edit", "redo"),
+    ActionSpec(
+        "clear_mask", "&Clear this frame's mask", ("Backspace",), "Forget the mask of this frame", "Edit", section=1
+    ),
+    ActionSpec("pin", "&Keep as keyframe", ("K",), "Make the mask of this frame a keyframe", "Edit", "pin", section=1),
+    MenuSlot("tools", "&Tool", "Edit", section=2),
+    *_tools(),
+    ActionSpec("brush_smaller", "Brush s&maller", ("[",), "Make the brush smaller", "Edit/Tool", section=1),
+    ActionSpec("brush_larger", "Brush &larger", ("]",), "Make the brush larger", "Edit/Tool", section=1),
+    ActionSpec("new_object", "&New object", ("N",), "Add an object and paint it", "Object", "plus"),
+    ActionSpec(
+        "delete_object", "&Delete object", ("Delete",), "Remove the selected object from every frame", "Object", "trash"
+    ),
+    *_object_slots(),
+    ActionSpec(
+        "toggle_track",
+        "&Track / pause",
+        ("Space",),
+        "Track what is painted, or pause; plays when nothing is painted yet",
+        "Track",
+        "play",
+    ),
+    ActionSpec(
+        "play", "&Play without tracking", ("Shift+Space",), "Watch the video with its masks", "Track", "play_plain"
+    ),
+    ActionSpec("track_forward", "Track &forward", ("F",), "Carry the masks on to the end", "Track", "track_forward"),
+    ActionSpec("track_backward", "Track &backward", ("B",), "Carry the masks to the start", "Track", "track_backward"),
+    ActionSpec("step_forward", "Track one frame for&ward", (".",), "Track one frame on", "Track", "step_forward"),
+    ActionSpec("step_backward", "Track one frame b&ack", (",",), "Track one frame back", "Track", "step_backward"),
+    ActionSpec("stop", "&Stop", ("Ctrl+.",), "Stop playing or tracking", "Track", "stop"),
+    ActionSpec(
+        "freeze", "Free&ze live picture", ("Z",), "Hold the live picture to paint on it", "Track", "freeze", True
+    ),
+    ActionSpec(
+        "record", "&Record…", ("Ctrl+R",), "Write every tracked live frame to a folder", "Track", "record", True
+    ),
+    MenuSlot("go", "&Go to", "Track", section=1),
+    ActionSpec("frame_previous", "&Previous frame", ("Left",), "One frame back", "Track/Go to"),
+    ActionSpec("frame_next", "&Next frame", ("Right",), "One frame on", "Track/Go to"),
+    ActionSpec("frame_back_10", "10 frames &back", ("Shift+Left",), "Ten frames back", "Track/Go to"),
+    ActionSpec("frame_on_10", "10 frames &on", ("Shift+Right",), "Ten frames on", "Track/Go to"),
+    ActionSpec("keyframe_previous", "Previous &keyframe", ("PgUp",), "The keyframe before", "Track/Go to"),
+    ActionSpec("keyframe_next", "Next k&eyframe", ("PgDown",), "The keyframe after", "Track/Go to"),
+    ActionSpec("to_start", "&Start", ("Home",), "The first frame", "Track/Go to", "to_start"),
+    ActionSpec("to_end", "En&d", ("End",), "The last frame", "Track/Go to", "to_end"),
+    ActionSpec("mark_in", "Set &in mark", ("I",), "Track backward no further than here", "Track", section=2),
+    ActionSpec("mark_out", "Set &out mark", ("O",), "Track forward no further than here", "Track", section=2),
+    ActionSpec("clear_marks", "Clear &marks", ("Shift+I",), "Track to the ends again", "Track", section=2),
+    ActionSpec("clear_tracking", "&Clear tracking…", (), "Drop the tracked masks; keyframes stay", "Track", section=3),
+    ActionSpec("zoom_in", "Zoom &in", ("Ctrl++", "Ctrl+="), "Magnify the picture", "View", "zoom_in"),
+    ActionSpec("zoom_out", "Zoom &out", ("Ctrl+-",), "Make the picture smaller", "View", "zoom_out"),
+    ActionSpec("zoom_fit", "&Fit to window", ("Ctrl+0",), "Show the whole picture", "View", "fit"),
+    ActionSpec("zoom_100", "&Actual size", ("Ctrl+1",), "One picture pixel per screen pixel", "View", "actual"),
+    ActionSpec(
+        "hide_overlay", "&Hide overlay", ("H",), "See the picture without its mask", "View", "eye", True, section=1
+    ),
+    MenuSlot("opacity", "Overlay &opacity", "View", section=1),
+    ActionSpec("opacity_less", "&Fainter", ("Shift+[", "{"), "Make the mask fainter", "View/Overlay opacity"),
+    ActionSpec("opacity_more", "&Stronger", ("Shift+]", "}"), "Make the mask stronger", "View/Overlay opacity"),
+    *_opacities(),
+    ActionSpec(
+        "show_objects", "Object &list", ("Ctrl+Shift+O",), "Show or hide the object list", "View", "", True, section=2
+    ),
+    MenuSlot("theme", "&Theme", "View", section=2),
+    ActionSpec("theme_system", "As the &system", (), "Follow the system's theme", "View/Theme", "", True, "theme"),
+    ActionSpec("theme_light", "&Light", (), "Light window", "View/Theme", "", True, "theme"),
+    ActionSpec("theme_dark", "&Dark", (), "Dark window", "View/Theme", "", True, "theme"),
+    ActionSpec("full_screen", "F&ull screen", ("F11",), "Use the whole screen", "View", "", True, section=3),
+    MenuSlot("model", "&Model", "Engine"),
+    MenuSlot("working_size", "&Working size", "Engine"),
+    MenuSlot("device", "&Device", "Engine"),
+    MenuSlot("recipe", "&Recipe", "Engine"),
+    ActionSpec("keys", "&Keys and mouse", ("F1",), "Every key and mouse button on one sheet", "Help", "keyboard"),
+    ActionSpec("remap_keys", "Chan&ge keys…", (), "Give the actions keys of your own", "Help"),
+    ActionSpec("diagnostics", "&Diagnostics…", (), "What this machine offers, to copy into a report", "Help", section=1),
+    ActionSpec("about", "&About LiveMask", (), "Version and licences", "Help", "info", section=1),
+)
+
+ACTIONS: tuple[ActionSpec, ...] = tuple(entry for entry in TABLE if isinstance(entry, ActionSpec))
+
+MOUSE: tuple[tuple[str, str], ...] = (
+    ("Left button", "Paint with the chosen tool"),
+    ("Right button, or Ctrl/Alt + left", "Erase"),
+    ("Middle click", "Add or remove the object under the pointer"),
+    ("Middle drag, or hold Space and drag", "Move the picture"),
+    ("Wheel", "Zoom at the pointer"),
+    ("Ctrl + wheel", "Brush size"),
+    ("Enter / Esc", "Finish / give up the outline being drawn"),
+    ("Click or drag on the time line", "Go to a frame"),
+    ("Drop files on the window", "Open a video, folder or picture, or use a PNG as a mask"),
+)
+
+
+def top_group(entry: ActionSpec | MenuSlot) -> str:
+    return entry.group.split("/")[0]
+
+
+def native_key(key: str) -> str:
+    """The key as this platform writes it ("Ctrl+Z", or a cloverleaf and Z)."""
+    return QKeySequence(key).toString(QKeySequence.SequenceFormat.NativeText)
+
+
+def conflicts(keys: dict[str, Iterable[str]]) -> list[tuple[str, str, str]]:
+    """Keys that two actions claim: (key, first action id, second action id)."""
+    owner: dict[str, str] = {}
+    found = []
+    for action_id, its_keys in keys.items():
+        for key in its_keys:
+            normal = QKeySequence(key).toString()
+            if owner.setdefault(normal, action_id) != action_id:
+                found.append((normal, owner[normal], action_id))
+    return found
+
+
+class Actions(QObject):
+    """One QAction per row of the table, with the user's own keys where they chose some."""
+
+    def __init__(self, window: QWidget, settings: Settings) -> None:
+        super().__init__(window)
+        self._settings = settings
+        self._actions: dict[str, QAction] = {}
+        groups: dict[str, QActionGroup] = {}
+        for spec in ACTIONS:
+            action = QAction(spec.text, window)
+            action.setObjectName(spec.id)
+            action.setCheckable(spec.checkable)
+            action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
+            # Text heuristics would move "Quit", "About" and "Preferences" out of their menus on macOS only.
+            action.setMenuRole(QAction.MenuRole.NoRole)
+            if spec.exclusive:
+                groups.setdefault(spec.exclusive, QActionGroup(self)).addAction(action)
+            window.addAction(action)
+            self._actions[spec.id] = action
+        self.apply_keys()
+
+    def __getitem__(self, action_id: str) -> QAction:
+        return self._actions[action_id]
+
+    def __contains__(self, action_id: str) -> bool:
+        return action_id in self._actions
+
+    def on(self, action_id: str, slot: Callable[[], object]) -> None:
+        """Call `slot` when the action is chosen (the checked state is not passed on)."""
+        self._actions[action_id].triggered.connect(lambda _checked=False: slot())
+
+    def on_switch(self, action_id: str, slot: Callable[[bool], object]) -> None:
+        """Call `slot` with the new state when the user turns a switch."""
+        self._actions[action_id].triggered.connect(slot)
+
+    def keys(self, action_id: str) -> list[str]:
+        chosen = self._settings.keys(action_id)
+        if chosen is not None:
+            return chosen
+        return next(list(spec.keys) for spec in ACTIONS if spec.id == action_id)
+
+    def set_keys(self, action_id: str, keys: list[str] | None) -> None:
+        """Remember keys of the user's own, None for the default, and apply them."""
+        self._settings.set_keys(action_id, keys)
+        self.apply_keys()
+
+    def apply_keys(self) -> None:
+        for spec in ACTIONS:
+            keys = self.keys(spec.id)
+            action = self._actions[spec.id]
+            action.setShortcuts([QKeySequence(key) for key in keys])
+            shown = f" ({native_key(keys[0])})" if keys else ""
+            action.setToolTip(f"{spec.plain_text}{shown}\n{spec.tip}")

@@ -1,0 +1,158 @@
+"""What is remembered between two starts. One typed face on QSettings, so that no key string lives anywhere else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PyQt6.QtCore import QByteArray, QSettings
+
+MAX_RECENT = 10
+THEMES = ("system", "light", "dark")
+
+
+class Settings:
+    """Remembered choices.
+
+    Args:
+        path: an INI file of its own (tests, portable use); None for the place the platform keeps settings in.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        if path is None:
+            self._store = QSettings(QSettings.Format.IniFormat, QSettings.Scope.UserScope, "LiveMask", "LiveMask")
+        else:
+            self._store = QSettings(str(path), QSettings.Format.IniFormat)
+
+    @property
+    def path(self) -> Path:
+        return Path(self._store.fileName())
+
+    def sync(self) -> None:
+        self._store.sync()
+
+    # -- plain values: a hand-edited or damaged file must never keep the window from opening ---------------------
+    def _text(self, key: str, default: str) -> str:
+        value = self._store.value(key, default)
+        return value if isinstance(value, str) else default
+
+    def _number(self, key: str, default: float, low: float, high: float) -> float:
+        try:
+            value = float(str(self._store.value(key, default)))
+        except ValueError:
+            return default
+        return min(max(value, low), high) if value == value else default
+
+    def _bytes(self, key: str) -> QByteArray | None:
+        value = self._store.value(key)
+        return value if isinstance(value, QByteArray) else None
+
+    # -- window ------------------------------------------------------------------------------------------------
+    @property
+    def geometry(self) -> QByteArray | None:
+        return self._bytes("window/geometry")
+
+    @geometry.setter
+    def geometry(self, value: QByteArray) -> None:
+        self._store.setValue("window/geometry", value)
+
+    @property
+    def window_state(self) -> QByteArray | None:
+        return self._bytes("window/state")
+
+    @window_state.setter
+    def window_state(self, value: QByteArray) -> None:
+        self._store.setValue("window/state", value)
+
+    @property
+    def theme(self) -> str:
+        value = self._text("view/theme", "system")
+        return value if value in THEMES else "system"
+
+    @theme.setter
+    def theme(self, value: str) -> None:
+        self._store.setValue("view/theme", value)
+
+    # -- painting ----------------------------------------------------------------------------------------------
+    @property
+    def overlay_opacity(self) -> float:
+        return self._number("view/opacity", 0.5, 0.0, 1.0)
+
+    @overlay_opacity.setter
+    def overlay_opacity(self, value: float) -> None:
+        self._store.setValue("view/opacity", value)
+
+    @property
+    def brush_radius(self) -> int:
+        return int(self._number("paint/brush_radius", 14, 1, 300))
+
+    @brush_radius.setter
+    def brush_radius(self, value: int) -> None:
+        self._store.setValue("paint/brush_radius", value)
+
+    # -- engine ------------------------------------------------------------------------------------------------
+    @property
+    def model(self) -> str | None:
+        return self._text("engine/model", "") or None
+
+    @model.setter
+    def model(self, value: str | None) -> None:
+        self._store.setValue("engine/model", value or "")
+
+    @property
+    def recipe(self) -> str | None:
+        return self._text("engine/recipe", "") or None
+
+    @recipe.setter
+    def recipe(self, value: str | None) -> None:
+        self._store.setValue("engine/recipe", value or "")
+
+    @property
+    def device(self) -> str:
+        return self._text("engine/device", "auto") or "auto"
+
+    @device.setter
+    def device(self, value: str) -> None:
+        self._store.setValue("engine/device", value)
+
+    @property
+    def working_size(self) -> int | None:
+        return int(self._number("engine/working_size", 0, 0, 4320)) or None
+
+    @working_size.setter
+    def working_size(self, value: int | None) -> None:
+        self._store.setValue("engine/working_size", value or 0)
+
+    # -- files -------------------------------------------------------------------------------------------------
+    @property
+    def recent(self) -> list[str]:
+        """Sources opened of late, newest first."""
+        value = self._store.value("files/recent", [])
+        if isinstance(value, str):  # QSettings gives a list of one back as a plain string
+            value = [value]
+        return [entry for entry in value if isinstance(entry, str) and entry][:MAX_RECENT] if value else []
+
+    def add_recent(self, uri: str) -> None:
+        self._store.setValue("files/recent", [uri, *(entry for entry in self.recent if entry != uri)][:MAX_RECENT])
+
+    def clear_recent(self) -> None:
+        self._store.remove("files/recent")
+
+    def last_folder(self, purpose: str) -> str:
+        """The folder last used for `purpose` ("open", "mask", "export", "record"), "" when there is none any more."""
+        folder = self._text(f"files/folder_{purpose}", "")
+        return folder if folder and Path(folder).is_dir() else ""
+
+    def set_last_folder(self, purpose: str, folder: Path | str) -> None:
+        self._store.setValue(f"files/folder_{purpose}", str(folder))
+
+    # -- keys --------------------------------------------------------------------------------------------------
+    def keys(self, action_id: str) -> list[str] | None:
+        """Keys the user chose for an action (portable text), None when the default holds."""
+        value = self._text(f"keys/{action_id}", "\0")
+        return None if value == "\0" else [key for key in value.split(" ; ") if key]
+
+    def set_keys(self, action_id: str, keys: list[str] | None) -> None:
+        if keys is None:
+            self._store.remove(f"keys/{action_id}")
+        else:
+            self._store.setValue(f"keys/{action_id}", " ; ".join(keys))
