@@ -30,8 +30,11 @@ class MaskDelta:
     values: bytes
 
     @classmethod
-    def between(cls, before: Mask, after: Mask, within: Rect) -> MaskDelta | None:
-        """The delta that turns `after` back into `before`, looked for in `within`; None when nothing differs there."""
+    def between(cls, before: Mask, after: Mask, within: Rect) -> tuple[MaskDelta, frozenset[int]] | None:
+        """The delta that turns `after` back into `before`, and the ids that lost or gained pixels.
+
+        Looks for differences in `within`; None when there is none.
+        """
         changed = before[within.slices] != after[within.slices]
         rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
         if rows.size == 0:
@@ -40,7 +43,8 @@ class MaskDelta:
         height, width = int(rows[-1]) - top + 1, int(columns[-1]) - left + 1
         rect = Rect(within.x + left, within.y + top, width, height)
         changed = changed[top : top + height, left : left + width]
-        return cls(rect, zlib.compress(np.packbits(changed).tobytes()), _pack(before[rect.slices][changed]))
+        old, new = before[rect.slices][changed], after[rect.slices][changed]
+        return cls(rect, zlib.compress(np.packbits(changed).tobytes()), _pack(old)), _ids(old, new)
 
     def swap(self, mask: Mask) -> tuple[MaskDelta, frozenset[int]]:
         """Exchange in place; returns the delta back and the ids (0 excepted) that lost or gained pixels."""
@@ -51,8 +55,7 @@ class MaskDelta:
         present, other = block[changed], np.frombuffer(zlib.decompress(self.values), dtype=np.uint8)
         block[changed] = other
         different = present != other
-        ids = frozenset(np.unique([present[different], other[different]]).tolist()) - {0}
-        return MaskDelta(self.rect, self.pixels, _pack(present)), ids
+        return MaskDelta(self.rect, self.pixels, _pack(present)), _ids(present[different], other[different])
 
     @property
     def nbytes(self) -> int:
@@ -61,3 +64,7 @@ class MaskDelta:
 
 def _pack(ids: Mask) -> bytes:
     return zlib.compress(ids.tobytes())
+
+
+def _ids(old: Mask, new: Mask) -> frozenset[int]:
+    return frozenset(np.unique(np.concatenate([old, new])).tolist()) - {0}

@@ -83,15 +83,9 @@ class History:
         self._frames.clear()
 
     def object_ids(self) -> frozenset[int]:
-        """Ids that undo or redo could bring back."""
-        return frozenset(
-            item.id
-            for stack in self._stacks.values()
-            for entry in stack
-            if entry.objects is not None
-            for snapshot in entry.objects
-            for item in snapshot
-        )
+        """Ids that an undo could bring back. (What only a redo could bring back goes with the next edit anyway.)"""
+        changes = (entry.objects for entry in self._stacks[-1] if entry.objects is not None)
+        return frozenset(item.id for change in changes for snapshot in change for item in snapshot)
 
     @property
     def undo_depth(self) -> int:

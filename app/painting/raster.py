@@ -68,7 +68,7 @@ def capsule(
     )
     if rect is None:
         return None
-    rows = np.arange(rect.y, rect.y + rect.height) + 0.5
+    rows = np.arange(rect.y, rect.y + rect.height, dtype=np.float64) + 0.5
     left, right = _disc_rows(x0, y0, radius, rows)
     length = float(np.hypot(x1 - x0, y1 - y0))
     if length > 0:
@@ -77,7 +77,7 @@ def capsule(
             _band_rows(x0, y0, (x1 - x0) / length, (y1 - y0) / length, length, radius, rows),
         ):
             left, right = np.minimum(left, more_left), np.maximum(right, more_right)
-    columns = np.arange(rect.x, rect.x + rect.width) + 0.5
+    columns = np.arange(rect.x, rect.x + rect.width, dtype=np.float64) + 0.5
     return Region(rect, (columns >= left[:, None]) & (columns <= right[:, None]))
 
 
