@@ -1,0 +1,29 @@
+"""Arguments that several commands and the window share."""
+
+from __future__ import annotations
+
+import argparse
+
+WORKING_SIZES = (240, 320, 360, 480)
+
+
+def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
+    """--model, --recipe, --size and --device, as `engine.runtime.config.EngineConfig` has them."""
+    group = parser.add_argument_group("engine")
+    group.add_argument("--model", metavar="NAME", help="which network (see: main.py models); default: the bundled one")
+    group.add_argument("--recipe", metavar="NAME", help="how labels are propagated: robust or paper")
+    group.add_argument(
+        "--size",
+        type=_working_size,
+        metavar="N",
+        help=f"short side to work at: auto, {', '.join(map(str, WORKING_SIZES))}",
+    )
+    group.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda, cuda:1 or mps")
+
+
+def _working_size(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if text.isascii() and text.isdigit() and int(text) in WORKING_SIZES:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"must be auto or one of {', '.join(map(str, WORKING_SIZES))}, not {text!r}")
