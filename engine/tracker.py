@@ -1,16 +1,50 @@
-"""The tracker: one `step` per frame (the Python API; the CLI and the session use nothing else)."""
+"""The tracker: one `step` per frame (the Python API; the command line and the session use nothing else)."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import time
+from collections.abc import Collection, Mapping
 
+import cv2
+import numpy as np
+import torch
+
+from engine.errors import DeviceError, MaskError, SizeMismatchError
+from engine.propagation.labels import labels_to_mask, mask_to_labels, object_confidence, one_hot_of_winner
+from engine.propagation.propagator import Propagator
+from engine.propagation.recipe import Recipe
 from engine.types import Frame, Mask, SegmentationResult
+from models.device import describe_device
+from models.embedder import Embedder
+
+AUTO_WORKING_SIZE = 480
 
 
 class Tracker:
-    """Carries masks from frame to frame. Not thread-safe: one thread owns it."""
+    """Carries masks from frame to frame. Not thread-safe: one thread owns it.
 
-    def step(self, frame: Frame, mask: Mask | None = None, *, touched: Collection[int] | None = None) -> SegmentationResult:
+    Example::
+
+        tracker = Tracker(embedder, get_recipe("robust"))
+        result = tracker.step(first_frame, first_mask)
+        for frame in frames:
+            result = tracker.step(frame)
+    """
+
+    def __init__(self, embedder: Embedder, recipe: Recipe, *, working_size: int | None = None) -> None:
+        """`working_size` is the short side in pixels the embedder sees; None: 480. Smaller frames keep their own size."""
+        self.embedder = embedder
+        self.recipe = recipe
+        self._short_side = working_size or AUTO_WORKING_SIZE
+        self._working_size: tuple[int, int] | None = None
+        self._propagator: Propagator | None = None
+        self._columns: dict[int, int] = {}  # object id -> label column
+        self._last_evicted: int | None = None
+
+    # -- the one step ------------------------------------------------------------------------------------------
+    def step(
+        self, frame: Frame, mask: Mask | None = None, *, touched: Collection[int] | None = None
+    ) -> SegmentationResult:
         """Segment `frame`; with `mask`, `frame` becomes (or replaces) a keyframe.
 
         Args:
@@ -23,49 +57,214 @@ class Tracker:
             The frame with its mask. For a keyframe the mask is the user's own, byte for byte.
 
         Raises:
-            MaskError: the first step came without a mask, or `mask` holds no object and none is known.
+            MaskError: nothing was painted yet, or `mask` holds no object and none is known.
             SizeMismatchError: `mask` has another size than `frame`.
             DeviceError: out of memory.
         """
-        raise NotImplementedError
+        if mask is not None:
+            self._check(frame, mask)
+        elif not self._columns or not self._has_references():
+            raise MaskError("Nothing is painted yet.", "Paint an object on a frame first.")
+        try:
+            with torch.inference_mode():
+                return self._track(frame) if mask is None else self._learn(frame, mask, touched)
+        except torch.OutOfMemoryError as error:
+            raise DeviceError(
+                f"The device {self.embedder.device} ran out of memory.", "Choose a smaller working size."
+            ) from error
 
+    def _check(self, frame: Frame, mask: Mask) -> None:
+        if mask.shape != frame.rgb.shape[:2]:
+            raise SizeMismatchError(
+                (mask.shape[1], mask.shape[0]), (frame.width, frame.height), "Resize the mask to the frame."
+            )
+        if not self._columns and not mask.any():
+            raise MaskError("The mask holds no object.", "Paint an object first.")
+
+    def _has_references(self) -> bool:
+        bank = self._propagator and self._propagator.bank
+        return bool(bank and (bank.recent or bank.keyframes))
+
+    def _learn(self, frame: Frame, mask: Mask, touched: Collection[int] | None) -> SegmentationResult:
+        timings: dict[str, float] = {}
+        cells = self._embed(frame, timings)
+        started = time.perf_counter()
+        propagator = self._propagator_for(cells)
+        bank = propagator.bank
+        present = [int(i) for i in np.unique(mask) if i]
+        meant = set(present) | set(self._columns) if touched is None else set(touched)
+        self._register(present + sorted(meant))
+
+        labels = self._labels_of(mask, cells)
+        touched_columns = self._column_flags(meant)
+        everything = self._column_flags(self._columns)
+        # The objects that were not meant keep what the tracker itself remembers of this frame.
+        former = bank.find_recent(frame.index)
+        if former is not None and bool((~touched_columns & former.known).any()):
+            _, old = bank.cells(former, is_recent=True)
+            room = (1 - (labels * touched_columns.to(labels.device)).sum(-1, keepdim=True)).clamp_min(0)
+            kept = torch.minimum(old.to(labels.dtype), room)
+            labels = torch.where(touched_columns.to(labels.device), labels, kept)
+        keys = propagator.stored_keys(cells)
+        # What recent frames believed of the corrected objects is what the user has just called wrong.
+        bank.forget_objects(touched_columns, keep_frame=frame.index)
+        bank.add_recent(frame.index, keys, labels, everything, is_keyframe=True)
+        if self.recipe.keyframes:
+            evicted = bank.set_keyframe(frame.index, keys, labels, touched_columns)
+            self._last_evicted = evicted.frame_index if evicted else None
+        timings["propagate"] = time.perf_counter() - started
+        confidence = {object_id: 1.0 for object_id in present}
+        return SegmentationResult(frame, mask.copy(), confidence, timings, is_keyframe=True)
+
+    def _track(self, frame: Frame) -> SegmentationResult:
+        timings: dict[str, float] = {}
+        cells = self._embed(frame, timings)
+        started = time.perf_counter()
+        propagator = self._propagator_for(cells)
+        labels, mass = propagator.propagate(cells, frame.index)
+        stored = labels.permute(1, 2, 0) if self.recipe.soft_labels else one_hot_of_winner(labels, mass)
+        known = self._column_flags(self._columns)
+        propagator.bank.add_recent(frame.index, propagator.stored_keys(cells), stored, known)
+        ids = list(self._columns)
+        planes = labels[[self._columns[i] for i in ids]].float().cpu().numpy()
+        mass_plane = mass.float().cpu().numpy()
+        timings["propagate"] = time.perf_counter() - started
+
+        started = time.perf_counter()
+        mask = labels_to_mask(planes, mass_plane, ids, frame.height, frame.width)
+        timings["upsample"] = time.perf_counter() - started
+        return SegmentationResult(frame, mask, object_confidence(planes, ids), timings)
+
+    # -- objects and memory ------------------------------------------------------------------------------------
     def delete_object(self, object_id: int) -> None:
         """Remove an object from every reference; its pixels count as background from now on."""
-        raise NotImplementedError
+        column = self._columns.pop(object_id, None)
+        if column is not None and self._propagator is not None:
+            self._propagator.bank.clear_column(column)
 
     def forget_keyframe(self, frame_index: int) -> None:
         """Remove a keyframe from memory (no-op when it is none)."""
-        raise NotImplementedError
+        if self._propagator is not None:
+            self._propagator.bank.drop_keyframe(frame_index)
 
     def forget_tracked(self) -> None:
         """Drop every recent (tracked) reference; keyframes stay."""
-        raise NotImplementedError
+        if self._propagator is not None:
+            self._propagator.bank.drop_recent()
 
     def reset(self) -> None:
         """Forget everything; keeps the model and the allocated memory."""
-        raise NotImplementedError
+        self._columns.clear()
+        if self._propagator is not None:
+            self._propagator.bank.clear()
 
     @property
     def object_ids(self) -> tuple[int, ...]:
         """Known object ids, ascending."""
-        raise NotImplementedError
+        return tuple(sorted(self._columns))
+
+    @property
+    def evicted_keyframe(self) -> int | None:
+        """Frame index of the keyframe that gave way in the last step with a mask because the bank was full, or None."""
+        return self._last_evicted
 
     @property
     def bank_bytes(self) -> int:
         """Bytes of the preallocated memory bank (0 before the first step)."""
-        raise NotImplementedError
+        return 0 if self._propagator is None else self._propagator.bank.nbytes
 
     @property
     def bank_frames(self) -> tuple[int, int]:
         """(keyframes, recent frames) held now."""
-        raise NotImplementedError
+        if self._propagator is None:
+            return 0, 0
+        return len(self._propagator.bank.keyframes), len(self._propagator.bank.recent)
 
     @property
     def working_size(self) -> tuple[int, int] | None:
         """(width, height) the embedder sees, None before the first step."""
-        raise NotImplementedError
+        return self._working_size
 
     @property
     def device_text(self) -> str:
         """Such as "cpu (bf16)" or "cuda:0 NVIDIA H100 (fp16)"."""
-        raise NotImplementedError
+        return describe_device(self.embedder.device, self.embedder.dtype)
+
+    # -- parts of a step ---------------------------------------------------------------------------------------
+    def _embed(self, frame: Frame, timings: dict[str, float]) -> torch.Tensor:
+        """The frame's embedding as h x w x C cells, unit length per stage where the recipe asks for cosines."""
+        started = time.perf_counter()
+        self._working_size = working_size(frame.width, frame.height, self._short_side, self.recipe.align)
+        rgb = _to_input(frame, self._working_size, self.embedder.device)
+        timings["preprocess"] = time.perf_counter() - started
+
+        started = time.perf_counter()
+        embedding = self.embedder.embed(rgb)
+        cells = embedding.permute(1, 2, 0)
+        if self.recipe.cosine and not self.embedder.cosine:
+            cells = torch.nn.functional.normalize(cells.float(), dim=-1).to(cells.dtype)
+        cells = cells.contiguous()
+        timings["embed"] = time.perf_counter() - started
+        return cells
+
+    def _propagator_for(self, cells: torch.Tensor) -> Propagator:
+        """The propagator of this grid; another grid (the source changed its size) brings the memory along, resampled."""
+        height, width, channels = cells.shape
+        former = self._propagator
+        if former is not None and (former.height, former.width) == (height, width):
+            return former
+        scale = self.recipe.logit_scale
+        propagator = Propagator(
+            self.recipe,
+            height=height,
+            width=width,
+            channels=channels,
+            logit_scale=self.embedder.logit_scale if scale is None else scale,
+            dtype=self.embedder.dtype,
+            device=self.embedder.device,
+        )
+        if former is not None:
+            propagator.bank.take_over(former.bank)
+        self._propagator = propagator
+        return propagator
+
+    def _register(self, object_ids: Collection[int]) -> None:
+        for object_id in object_ids:
+            if object_id not in self._columns:
+                taken = set(self._columns.values())
+                self._columns[object_id] = next(c for c in range(len(taken) + 1) if c not in taken)
+        if self._propagator is not None and self._columns:
+            self._propagator.bank.reserve_objects(max(self._columns.values()) + 1)
+
+    def _labels_of(self, mask: Mask, cells: torch.Tensor) -> torch.Tensor:
+        """The mask on the grid: h x w x columns float32."""
+        assert self._propagator is not None
+        height, width, _ = cells.shape
+        ids = list(self._columns)
+        planes = mask_to_labels(mask, ids, height, width, area=self.recipe.keyframes > 0).to(cells.device)
+        labels = torch.zeros(height, width, self._propagator.bank.objects, device=cells.device)
+        labels[..., [self._columns[i] for i in ids]] = planes
+        return labels
+
+    def _column_flags(self, object_ids: Collection[int] | Mapping[int, int]) -> torch.Tensor:
+        assert self._propagator is not None
+        flags = torch.zeros(self._propagator.bank.objects, dtype=torch.bool)
+        flags[[self._columns[i] for i in object_ids if i in self._columns]] = True
+        return flags
+
+
+def working_size(width: int, height: int, short_side: int, align: int) -> tuple[int, int]:
+    """(width, height) the embedder sees: the short side at most `short_side`, aspect kept, multiples of `align`, >= 16."""
+    scale = min(1.0, short_side / min(width, height))
+    return tuple(max(round(side * scale / align) * align, 16) for side in (width, height))  # type: ignore[return-value]
+
+
+def _to_input(frame: Frame, size: tuple[int, int], device: torch.device) -> torch.Tensor:
+    """H x W x 3 uint8 -> 1 x 3 x H' x W' float32 in 0..1 on the device."""
+    rgb = frame.rgb
+    if size != (frame.width, frame.height):
+        shrinks = size[0] < frame.width
+        rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    # torch warns about read-only arrays; the upload or the division below makes the copy anyway.
+    tensor = torch.from_numpy(rgb if rgb.flags.writeable else rgb.copy())
+    return tensor.to(device).permute(2, 0, 1)[None].float().div_(255.0)

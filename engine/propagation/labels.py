@@ -1,0 +1,132 @@
+"""Between masks at full resolution and labels on the stride-8 grid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from engine.types import Mask
+
+
+def mask_to_labels(mask: Mask, object_ids: Sequence[int], height: int, width: int, *, area: bool) -> torch.Tensor:
+    """Share of every cell that each object covers.
+
+    Args:
+        mask: H x W uint8 object ids.
+        object_ids: the d objects wanted, in column order.
+        area: True averages over the whole cell; False samples bilinearly (align_corners False) as the paper's
+            reference implementation does.
+
+    Returns:
+        h x w x d float32 in 0..1.
+    """
+    planes = [
+        _shrink((mask == object_id).astype(np.float32), height, width, area=area) for object_id in object_ids
+    ]
+    if not planes:
+        return torch.zeros(height, width, 0)
+    return torch.from_numpy(np.stack(planes, -1))
+
+
+def _shrink(plane: NDArray[np.float32], height: int, width: int, *, area: bool) -> NDArray[np.float32]:
+    shrinks = plane.shape[0] >= height and plane.shape[1] >= width
+    return cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA if area and shrinks else cv2.INTER_LINEAR)
+
+
+def one_hot_of_winner(labels: torch.Tensor, mass: torch.Tensor) -> torch.Tensor:
+    """d x h x w labels and h x w mass -> h x w x d one-hot of the argmax; background wins ties, as row 0 would."""
+    background = (mass - labels.sum(0))[None]
+    winner = torch.cat([background, labels]).argmax(0)
+    return torch.nn.functional.one_hot(winner, len(labels) + 1)[..., 1:].float()
+
+
+def labels_to_mask(
+    labels: NDArray[np.float32], mass: NDArray[np.float32], object_ids: Sequence[int], height: int, width: int
+) -> Mask:
+    """Bilinear upsampling of every label to the frame's size, then the argmax (background = mass - sum).
+
+    Each object is upsampled only around the cells that carry any of it, so that many small objects cost little.
+
+    Args:
+        labels: d x h x w float32.
+        mass: h x w float32.
+        object_ids: d ids.
+
+    Returns:
+        H x W uint8 object ids.
+    """
+    mask = np.zeros((height, width), np.uint8)
+    if not len(object_ids):
+        return mask
+    best = np.zeros((height, width), np.float32)
+    total = np.zeros((height, width), np.float32)
+    grid = labels.shape[1:]
+    for plane, object_id in zip(labels, object_ids, strict=True):
+        box = _support(plane, grid, (height, width))
+        if box is None:
+            continue
+        top, bottom, left, right = box
+        full = _enlarge_region(plane, (height, width), box)
+        region_best = best[top:bottom, left:right]
+        wins = full > region_best
+        np.copyto(region_best, full, where=wins)
+        np.copyto(mask[top:bottom, left:right], np.uint8(object_id), where=wins)
+        total[top:bottom, left:right] += full
+    background = cv2.resize(mass, (width, height), interpolation=cv2.INTER_LINEAR) - total
+    mask[background >= best] = 0
+    return mask
+
+
+LABEL_FLOOR = 1e-3  # labels below this cannot win a pixel from background and are not upsampled
+
+
+def _support(
+    plane: NDArray[np.float32], grid: tuple[int, ...], size: tuple[int, int]
+) -> tuple[int, int, int, int] | None:
+    """Pixels (top, bottom, left, right) that the cells above LABEL_FLOOR can reach through the interpolation."""
+    rows = np.flatnonzero((plane > LABEL_FLOOR).any(1))
+    if not rows.size:
+        return None
+    columns = np.flatnonzero((plane > LABEL_FLOOR).any(0))
+    scale_y, scale_x = size[0] / grid[0], size[1] / grid[1]
+    top = max(int((rows[0] - 1) * scale_y), 0)
+    bottom = min(int(np.ceil((rows[-1] + 2) * scale_y)), size[0])
+    left = max(int((columns[0] - 1) * scale_x), 0)
+    right = min(int(np.ceil((columns[-1] + 2) * scale_x)), size[1])
+    return top, bottom, left, right
+
+
+def _enlarge_region(
+    plane: NDArray[np.float32], size: tuple[int, int], box: tuple[int, int, int, int]
+) -> NDArray[np.float32]:
+    """The part `box` of the plane's bilinear enlargement to `size`: two small matrix products, exact at any scale."""
+    top, bottom, left, right = box
+    rows = _interpolation(plane.shape[0], size[0])[top:bottom]
+    columns = _interpolation(plane.shape[1], size[1])[left:right]
+    return rows @ plane @ columns.T
+
+
+@lru_cache(maxsize=16)
+def _interpolation(cells: int, pixels: int) -> NDArray[np.float32]:
+    """pixels x cells matrix of linear interpolation with half-pixel centres and repeated edges (align_corners False)."""
+    position = np.clip((np.arange(pixels) + 0.5) * cells / pixels - 0.5, 0, cells - 1)
+    lower = np.minimum(position.astype(np.int64), max(cells - 2, 0))
+    fraction = (position - lower).astype(np.float32)
+    matrix = np.zeros((pixels, cells), np.float32)
+    matrix[np.arange(pixels), lower] = 1 - fraction
+    matrix[np.arange(pixels), np.minimum(lower + 1, cells - 1)] += fraction
+    return matrix
+
+
+def object_confidence(labels: NDArray[np.float32], object_ids: Sequence[int]) -> Mapping[int, float]:
+    """Mean label of each object over the cells where it is the strongest object and above one half; 0 when nowhere."""
+    confidence = {}
+    for plane, object_id in zip(labels, object_ids, strict=True):
+        inside = plane > 0.5
+        confidence[object_id] = float(plane[inside].mean()) if inside.any() else 0.0
+    return confidence

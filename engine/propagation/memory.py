@@ -1,0 +1,269 @@
+"""The memory bank: a fixed number of preallocated slots for embeddings and labels of past frames.
+
+Two kinds of slot. *Recent* slots form a ring of processed frames. *Keyframe* slots hold frames whose mask the user gave;
+they are never overwritten by tracking. Bytes are allocated once for a grid; only the label columns are reallocated when
+the number of objects passes a multiple of OBJECT_BLOCK.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+
+from engine.propagation.affinity import SHIFT_CHANNELS
+from engine.propagation.grid import StripLayout
+
+OBJECT_BLOCK = 8
+
+
+@dataclass
+class Slot:
+    """One remembered frame.
+
+    Attributes:
+        frame_index: number of the frame in its source.
+        keys: embedding as the kernel wants it (strips or flat), a view of the bank.
+        columns: labels of every object column and a final 1, in the same layout, a view of the bank.
+        known: bool per object column, on the CPU; False where this frame says nothing about the object.
+        is_keyframe: True when the user gave (part of) its labels.
+    """
+
+    number: int
+    frame_index: int
+    keys: torch.Tensor
+    columns: torch.Tensor
+    known: torch.Tensor
+    is_keyframe: bool = False
+
+
+@dataclass
+class _Pool:
+    """Slots of one kind and layout."""
+
+    keys: torch.Tensor
+    columns: torch.Tensor
+    layout: StripLayout | None
+    held: list[Slot] = field(default_factory=list)  # oldest first
+
+    @property
+    def capacity(self) -> int:
+        return len(self.keys)
+
+    @property
+    def nbytes(self) -> int:
+        return self.keys.nbytes + self.columns.nbytes
+
+    def free_number(self) -> int:
+        taken = {slot.number for slot in self.held}
+        return next(number for number in range(self.capacity) if number not in taken)
+
+
+class MemoryBank:
+    """Embeddings and labels of past frames on one h x w grid."""
+
+    def __init__(
+        self,
+        *,
+        height: int,
+        width: int,
+        channels: int,
+        recent: int,
+        keyframes: int,
+        window: int | None,
+        shifted: bool,
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        """Allocate `recent` + `keyframes` slots of `channels` (+ SHIFT_CHANNELS when `shifted`)."""
+        self.height, self.width, self.device, self.dtype = height, width, device, dtype
+        self.objects = OBJECT_BLOCK
+        self.processed = 0  # frames added to the ring since it was last empty, those that left included
+        stored = channels + (SHIFT_CHANNELS if shifted else 0)
+        layout = StripLayout.for_grid(height, width, window) if window is not None else None
+
+        def pool(count: int, strips: StripLayout | None) -> _Pool:
+            shape = strips.shape if strips else (height * width,)
+            keys = torch.zeros(count, *shape, stored, dtype=dtype, device=device)
+            columns = torch.zeros(count, *shape, self.objects + 1, dtype=dtype, device=device)
+            return _Pool(keys, columns, strips)
+
+        self._recent = pool(recent, layout)
+        self._keyframes = pool(keyframes, None)
+
+    # -- what is held ------------------------------------------------------------------------------------------
+    @property
+    def recent(self) -> list[Slot]:
+        """Recent slots, oldest first."""
+        return self._recent.held
+
+    @property
+    def keyframes(self) -> list[Slot]:
+        """Keyframe slots, oldest first."""
+        return self._keyframes.held
+
+    @property
+    def layout(self) -> StripLayout | None:
+        return self._recent.layout
+
+    @property
+    def nbytes(self) -> int:
+        return self._recent.nbytes + self._keyframes.nbytes
+
+    def find_recent(self, frame_index: int) -> Slot | None:
+        return next((slot for slot in self._recent.held if slot.frame_index == frame_index), None)
+
+    # -- writing -----------------------------------------------------------------------------------------------
+    def reserve_objects(self, count: int) -> None:
+        """Make room for `count` object columns, in blocks."""
+        if count <= self.objects:
+            return
+        wanted = -(-count // OBJECT_BLOCK) * OBJECT_BLOCK
+        grown = wanted - self.objects
+        for pool in (self._recent, self._keyframes):
+            old = pool.columns
+            new = torch.zeros(*old.shape[:-1], wanted + 1, dtype=self.dtype, device=self.device)
+            new[..., : self.objects] = old[..., :-1]
+            new[..., -1] = old[..., -1]
+            pool.columns = new
+            for slot in pool.held:
+                slot.columns = new[slot.number]
+                slot.known = torch.cat([slot.known, torch.zeros(grown, dtype=torch.bool)])
+        self.objects = wanted
+
+    def add_recent(
+        self, frame_index: int, keys: torch.Tensor, labels: torch.Tensor, known: torch.Tensor, is_keyframe: bool = False
+    ) -> Slot:
+        """Remember a processed frame; the oldest gives way when the ring is full. Replaces a slot of the same frame.
+
+        Args:
+            keys: h x w x stored channels.
+            labels: h x w x objects, in 0..1.
+            known: bool of length objects, CPU.
+        """
+        pool = self._recent
+        kept = [slot for slot in pool.held if slot.frame_index != frame_index]
+        self.processed += 1 - (len(pool.held) - len(kept))
+        pool.held[:] = kept
+        if len(pool.held) == pool.capacity:
+            pool.held.pop(0)
+        return self._write(pool, frame_index, keys, labels, known, is_keyframe)
+
+    def set_keyframe(
+        self, frame_index: int, keys: torch.Tensor, labels: torch.Tensor, known: torch.Tensor
+    ) -> Slot | None:
+        """Remember a frame the user painted. Knowledge of objects that an earlier edit of the same frame gave is kept.
+
+        Returns the keyframe that had to give way because every slot was taken, or None.
+        """
+        pool = self._keyframes
+        former = next((slot for slot in pool.held if slot.frame_index == frame_index), None)
+        evicted = None
+        if former is not None:
+            keep = former.known & ~known
+            if keep.any():
+                old = former.columns[:, :-1].reshape(self.height, self.width, -1)
+                labels = torch.where(keep.to(labels.device), old.to(labels.dtype), labels)
+                known = known | keep
+            pool.held.remove(former)
+        elif len(pool.held) == pool.capacity:
+            evicted = self._least_needed(known)
+            pool.held.remove(evicted)
+        self._write(pool, frame_index, keys, labels, known, True)
+        return evicted
+
+    def _least_needed(self, incoming: torch.Tensor) -> Slot:
+        """The keyframe whose loss hurts least: never the first; rather one whose objects others know; rather crowded in time."""
+        held = self._keyframes.held
+        candidates = held[1:] or held
+
+        def cost(slot: Slot) -> tuple[int, int]:
+            others = [other for other in held if other is not slot]
+            covered = incoming.clone()
+            for other in others:
+                covered |= other.known
+            orphans = int((slot.known & ~covered).sum())
+            gap = min((abs(slot.frame_index - other.frame_index) for other in others), default=0)
+            return orphans, gap
+
+        return min(candidates, key=cost)
+
+    def _write(
+        self,
+        pool: _Pool,
+        frame_index: int,
+        keys: torch.Tensor,
+        labels: torch.Tensor,
+        known: torch.Tensor,
+        is_keyframe: bool,
+    ) -> Slot:
+        number = pool.free_number()
+        columns = torch.cat([labels, torch.ones_like(labels[..., :1])], -1).to(self.dtype)
+        if pool.layout is not None:
+            pool.layout.write(pool.keys[number], keys)
+            pool.layout.write(pool.columns[number], columns)
+        else:
+            pool.keys[number] = keys.reshape(-1, keys.shape[-1])
+            pool.columns[number] = columns.reshape(-1, columns.shape[-1])
+        slot = Slot(number, frame_index, pool.keys[number], pool.columns[number], known.clone(), is_keyframe)
+        pool.held.append(slot)
+        return slot
+
+    # -- forgetting --------------------------------------------------------------------------------------------
+    def forget_objects(self, columns: torch.Tensor, keep_frame: int | None = None) -> None:
+        """Recent frames stop speaking about these object columns (bool), except frame `keep_frame`."""
+        for slot in self._recent.held:
+            if slot.frame_index != keep_frame:
+                slot.known &= ~columns
+
+    def clear_column(self, column: int) -> None:
+        """Erase an object from every slot."""
+        for pool in (self._recent, self._keyframes):
+            pool.columns[..., column] = 0
+            for slot in pool.held:
+                slot.known[column] = False
+
+    def drop_keyframe(self, frame_index: int) -> None:
+        self._keyframes.held[:] = [slot for slot in self._keyframes.held if slot.frame_index != frame_index]
+        self._recent.held[:] = [
+            slot for slot in self._recent.held if not (slot.is_keyframe and slot.frame_index == frame_index)
+        ]
+
+    def drop_recent(self) -> None:
+        """Forget tracked frames. Keyframes stay, also those that live in the ring because there are no keyframe slots."""
+        keep_painted = self._keyframes.capacity == 0
+        self._recent.held[:] = [slot for slot in self._recent.held if keep_painted and slot.is_keyframe]
+        self.processed = len(self._recent.held)
+
+    def clear(self) -> None:
+        self._recent.held.clear()
+        self._keyframes.held.clear()
+        self.processed = 0
+
+    def take_over(self, other: MemoryBank) -> None:
+        """Copy what a bank of another grid remembers, resampled bilinearly to this grid."""
+        self.reserve_objects(other.objects)
+
+        def resample(cells: torch.Tensor) -> torch.Tensor:
+            planes = cells.permute(2, 0, 1)[None].float()
+            size = (self.height, self.width)
+            resized = torch.nn.functional.interpolate(planes, size, mode="bilinear", align_corners=False)
+            return resized[0].permute(1, 2, 0).to(cells.dtype)
+
+        for slot in other.keyframes:
+            keys, labels = other.cells(slot, is_recent=False)
+            self._write(self._keyframes, slot.frame_index, resample(keys), resample(labels), slot.known, True)
+        for slot in other.recent:
+            keys, labels = other.cells(slot, is_recent=True)
+            self.add_recent(slot.frame_index, resample(keys), resample(labels), slot.known, slot.is_keyframe)
+        self.processed = other.processed
+
+    def cells(self, slot: Slot, *, is_recent: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        """A slot's keys (h x w x C') and labels (h x w x objects) in row-major order, copied out of their layout."""
+        pool = self._recent if is_recent else self._keyframes
+        if pool.layout is None:
+            keys, columns = slot.keys, slot.columns
+        else:
+            keys, columns = pool.layout.read(slot.keys), pool.layout.read(slot.columns)
+        shape = (self.height, self.width, -1)
+        return keys.reshape(shape).clone(), columns.reshape(shape)[..., :-1].clone()

@@ -1,0 +1,107 @@
+"""Recipes: every number that decides how labels are propagated, in one frozen value that reports print."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import asdict, dataclass
+
+from engine.errors import UserError
+from engine.propagation.sampling import DENSE, RANGE, REFERENCES, Sampling, history_length
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How labels travel from references to a target frame.
+
+    Attributes:
+        name: what `--recipe` takes.
+        sampling, references, reach: which recent frames are references (`engine.propagation.sampling`).
+        motion_prior: True uses `sigma_dense` for dense and `sigma_sparse` for sparse references; False `sigma_dense`
+            for all.
+        sigma_dense, sigma_sparse: spatial prior exp(-d^2 / sigma^2), d in grid cells (eq. 6).
+        cosine: L2-normalise embeddings (per stage where the model says so) before the dot product; False uses them raw.
+        logit_scale: factor on the dot product; None takes the model's own.
+        renormalise: True divides by the sum of affinity times prior, so labels are a weighted mean; False multiplies the
+            prior onto the finished softmax, as the reference implementation does.
+        soft_labels: store the propagated label of a tracked frame as it is; False stores the one-hot of its argmax.
+        window: references other than keyframes are seen through a square window of this radius in cells; None: all cells.
+        keyframes: how many keyframes the memory keeps for ever (0: keyframes age like any other frame, as in the paper).
+        sigma_keyframe: spatial prior of keyframes, None for none (an object may have gone anywhere since).
+        top_k: only the k strongest keys of each query vote; None: all.
+        max_gap: recent frames further than this many frames from the target are no references (a jump in time breaks
+            the window's assumption that little moved); None: any.
+        align: the working size is rounded to a multiple of this many pixels (8 makes cells square and aligned).
+    """
+
+    name: str
+    sampling: Sampling = Sampling.SPARSE
+    references: int = REFERENCES
+    reach: int = RANGE
+    motion_prior: bool = True
+    sigma_dense: float = 8.0
+    sigma_sparse: float = 21.0
+    cosine: bool = True
+    logit_scale: float | None = None
+    renormalise: bool = True
+    soft_labels: bool = False
+    window: int | None = None
+    keyframes: int = 0
+    sigma_keyframe: float | None = None
+    top_k: int | None = None
+    max_gap: int | None = None
+    align: int = 1
+
+    def __post_init__(self) -> None:
+        if self.references < 1 or self.reach < 1 or self.keyframes < 0:
+            raise ValueError("references and reach must be positive, keyframes must not be negative")
+        if self.sampling is Sampling.SPARSE and self.references < DENSE:
+            raise ValueError(f"sparse sampling needs at least {DENSE} references")
+        if min(self.sigma_dense, self.sigma_sparse, self.sigma_keyframe or 1.0) <= 0:
+            raise ValueError("a sigma must be positive")
+        if self.window is not None and self.window < 1:
+            raise ValueError("the window radius must be at least one cell")
+        if self.window is not None and not self.renormalise:
+            raise ValueError("windows need renormalised labels: the plain softmax sums over all cells")
+        if self.top_k is not None and self.top_k < 1:
+            raise ValueError("top_k must be at least 1")
+        if self.align < 1:
+            raise ValueError("align must be at least 1")
+
+    @property
+    def history(self) -> int:
+        """Recent frames the memory bank must hold."""
+        return history_length(self.sampling, references=self.references, reach=self.reach)
+
+    def describe(self) -> str:
+        """Every field as `name=value`, for reports."""
+        return ", ".join(f"{k}={v.value if isinstance(v, Sampling) else v}" for k, v in asdict(self).items())
+
+
+PAPER = Recipe(name="paper", cosine=False, logit_scale=1.0, renormalise=False)
+
+ROBUST = Recipe(
+    name="robust",
+    sampling=Sampling.CONSECUTIVE_9,
+    references=7,
+    motion_prior=False,
+    window=12,
+    keyframes=8,
+    max_gap=64,
+    align=8,
+)
+
+RECIPES = {recipe.name: recipe for recipe in (PAPER, ROBUST)}
+
+
+def get_recipe(name: str) -> Recipe:
+    """The recipe of that name.
+
+    Raises:
+        UserError: there is none.
+    """
+    try:
+        return RECIPES[name]
+    except KeyError:
+        close = difflib.get_close_matches(name, RECIPES, n=1)
+        hint = f"Did you mean {close[0]}?" if close else f"Known recipes: {', '.join(RECIPES)}."
+        raise UserError(f"There is no recipe named {name}.", hint) from None
