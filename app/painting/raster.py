@@ -38,6 +38,20 @@ class Rect:
         bottom = max(self.y + self.height, other.y + other.height)
         return Rect(x, y, right - x, bottom - y)
 
+    def intersected(self, other: Rect) -> Rect | None:
+        x, y = max(self.x, other.x), max(self.y, other.y)
+        right = min(self.x + self.width, other.x + other.width)
+        bottom = min(self.y + self.height, other.y + other.height)
+        return Rect(x, y, right - x, bottom - y) if right > x and bottom > y else None
+
+    def grown(self, by: int) -> Rect:
+        return Rect(self.x - by, self.y - by, self.width + 2 * by, self.height + 2 * by)
+
+    def within(self, outer: Rect) -> tuple[slice, slice]:
+        """Rows and columns of this block in an array that holds the block `outer`."""
+        x, y = self.x - outer.x, self.y - outer.y
+        return slice(y, y + self.height), slice(x, x + self.width)
+
     @staticmethod
     def clipped(left: float, top: float, right: float, bottom: float, width: int, height: int) -> Rect | None:
         """The pixels a box touches within a frame of width x height; None when it touches none."""

@@ -102,7 +102,9 @@ class ObjectList(QObject):
             object_id = self._free_id()
         if not 1 <= object_id <= MAX_OBJECT_ID or object_id in self:
             raise ValueError(f"object id {object_id} is taken or not in 1..{MAX_OBJECT_ID}")
-        item = ObjectItem(object_id, name or self.tr("Object %1").replace("%1", str(object_id)), object_color(object_id))
+        item = ObjectItem(
+            object_id, name or self.tr("Object %1").replace("%1", str(object_id)), object_color(object_id)
+        )
         self._edit((*self._items, item), self.tr("Add object"))
         self.select(object_id)
         return object_id
