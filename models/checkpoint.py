@@ -160,9 +160,12 @@ def _read_torch(path: Path) -> object:
             f"{path} holds more than weights, or is damaged: it was refused, because loading it could run code.",
             "Use a file with tensors only (safetensors, or a plain PyTorch state dict).",
         ) from error
-    except (EOFError, OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as e:
-        # The restricted unpickler meets arbitrary bytes here; these are what damaged ones were seen to raise.
-        raise _damaged(path) from e
+    except ModelError:
+        raise
+    except Exception as error:
+        # On arbitrary bytes PyTorch's restricted unpickler raises nearly anything: IndexError, AssertionError,
+        # struct.error, KeyError and more were seen. All of them mean the same to the user.
+        raise _damaged(path) from error
 
 
 def _as_state(loaded: object, path: Path) -> dict[str, torch.Tensor]:
