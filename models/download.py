@@ -93,7 +93,9 @@ def verify(weights: WeightsFile, path: Path, progress: Progress | None = None) -
     try:
         digest = _digest(path, progress or _silent)
     except OSError as error:
-        raise ModelError(f"The weights file {path} cannot be read ({error.strerror or error}).", "Check it.") from error
+        raise ModelError(
+            f"The weights file {path} cannot be read ({error.strerror or error}).", "Check the path."
+        ) from error
     if not weights.matches(digest):
         raise ModelError(
             f"{path} is not {weights.filename}: its SHA-256 begins {digest[:12]}, expected {weights.sha256[:12]}.",

@@ -123,7 +123,7 @@ class OnnxEmbedder:
         self.provider: str = self._session.get_providers()[0]
         self.fallback_message = ""
         if wanted and self.provider not in wanted:
-            self.fallback_message = f"onnxruntime has no provider for {self._device.type}; the model runs on the CPU."
+            self.fallback_message = f"onnxruntime cannot use {self._device.type} here; the model runs on the CPU."
         meta = self._session.get_modelmeta().custom_metadata_map
         try:
             self.name = str(meta[_PREFIX + "name"])

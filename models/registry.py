@@ -158,7 +158,10 @@ def load_embedder(
     if path is not None and path.suffix.lower() == ".onnx":
         from models.onnx_backend import OnnxEmbedder
 
-        return OnnxEmbedder(path, device=target, expected_name=name)
+        exported = OnnxEmbedder(path, device=target, expected_name=name)
+        if exported.fallback_message and progress is not None:
+            progress(exported.fallback_message, None)
+        return exported
     module, _, function = spec.build.partition(":")
     build = getattr(importlib.import_module(module), function)
     embedder: Embedder = build(name, device=target, dtype=dtype or best_dtype(target), weights=path, **spec.options)
