@@ -23,8 +23,11 @@ Index = NDArray[np.intp]
 
 NEAREST_FROM = 2.0  # from this zoom on pixels are shown as squares
 GRID_FROM = 8.0  # from this zoom on lines separate the pixels
-GRID_STRENGTH = 0.16
+GRID_STRENGTH = 0.12
+_LEVELS = np.arange(256)
+_GRID_LUT = (_LEVELS + (np.where(_LEVELS > 127, 0, 255) - _LEVELS) * GRID_STRENGTH).astype(np.uint8)
 OUTER_LINE_STRENGTH = 0.55
+BAND_PIXELS = 1 << 17
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,18 +53,21 @@ class OverlayStyle:
 
 
 class FrameImage:
-    """One frame, ready to be sampled at any zoom: itself, and halves of it that are made when first needed."""
+    """One frame, ready to be sampled at any zoom: itself, and halves of it, each made when first needed."""
 
     def __init__(self, rgb: Rgb) -> None:
-        self._levels: list[Bgra] = [_bytes(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGRA))]
+        self._halvings: list[NDArray[np.uint8]] = [rgb]
+        self._levels: dict[int, Bgra] = {}
 
     def level(self, zoom: float) -> Bgra:
-        """BGRA at the smallest halving that is not smaller than the zoom asks for."""
+        """The smallest halving that still has a pixel for every view pixel at this zoom (always one at zoom >= 1)."""
         wanted = max(0, math.floor(math.log2(1 / zoom) + 1e-9)) if zoom < 1 else 0
-        while len(self._levels) <= wanted:
-            height, width = self._levels[-1].shape[:2]
-            size = (max(1, (width + 1) // 2), max(1, (height + 1) // 2))
-            self._levels.append(_bytes(cv2.resize(self._levels[-1], size, interpolation=cv2.INTER_AREA)))
+        if wanted not in self._levels:
+            while len(self._halvings) <= wanted:
+                height, width = self._halvings[-1].shape[:2]
+                size = (max(1, (width + 1) // 2), max(1, (height + 1) // 2))
+                self._halvings.append(_bytes(cv2.resize(self._halvings[-1], size, interpolation=cv2.INTER_AREA)))
+            self._levels[wanted] = _bytes(cv2.cvtColor(self._halvings[wanted], cv2.COLOR_RGB2BGRA))
         return self._levels[wanted]
 
 
@@ -104,15 +110,19 @@ def compose(
         target[block.slices] = background
     if area is None or inside is None:
         return
-    picture = _sample_frame(image, viewport, inside)
-    if viewport.zoom >= GRID_FROM:
-        _draw_grid(picture, viewport, inside)
-    if mask is not None:
-        # Outlines look `line` pixels around, so sample a little more than asked.
-        wide = inside.grown(style.line).intersected(area) or inside
-        ids = _bytes(cv2.LUT(_sample_ids(mask, viewport, wide), style.shown))
-        _draw_overlay(picture, ids, wide, inside, style)
-    target[inside.slices] = picture.view(np.uint32)[..., 0]
+    # In bands that stay in the processor's cache: two to three times faster than the whole block at once.
+    step = max(8, BAND_PIXELS // inside.width)
+    for top in range(inside.y, inside.y + inside.height, step):
+        band = Rect(inside.x, top, inside.width, min(step, inside.y + inside.height - top))
+        picture = _sample_frame(image, viewport, band)
+        if viewport.zoom >= GRID_FROM:
+            _draw_grid(picture, viewport, band)
+        if mask is not None:
+            # Outlines look `line` pixels around, so sample a little more than asked.
+            wide = band.grown(style.line).intersected(area) or band
+            ids = _bytes(cv2.LUT(_sample_ids(mask, viewport, wide), style.shown))
+            _draw_overlay(picture, ids, wide, band, style)
+        target[band.slices] = picture.view(np.uint32)[..., 0]
 
 
 def _sample_frame(image: FrameImage, viewport: Viewport, block: Rect) -> Bgra:
@@ -173,13 +183,8 @@ def _draw_grid(picture: Bgra, viewport: Viewport, block: Rect) -> None:
     rows = _frame_index(block.y - 1, block.height + 1, viewport.top, viewport.zoom, viewport.frame_height)
     columns = _frame_index(block.x - 1, block.width + 1, viewport.left, viewport.zoom, viewport.frame_width)
     on_row, on_column = np.flatnonzero(np.diff(rows)), np.flatnonzero(np.diff(columns))
-    lined = np.zeros(picture.shape[:2], dtype=bool)
-    lined[on_row] = True
-    lined[:, on_column] = True
-    pixels = picture[lined].astype(np.float32)
-    line = np.where(pixels[:, 1:2] > 127, 0.0, 255.0)
-    pixels[:, :3] += (line - pixels[:, :3]) * GRID_STRENGTH
-    picture[lined] = pixels.astype(np.uint8)
+    picture[on_row] = cv2.LUT(picture[on_row], _GRID_LUT) if on_row.size else picture[on_row]
+    picture[:, on_column] = cv2.LUT(picture[:, on_column], _GRID_LUT) if on_column.size else picture[:, on_column]
 
 
 def _draw_overlay(picture: Bgra, ids: Mask, wide: Rect, block: Rect, style: OverlayStyle) -> None:

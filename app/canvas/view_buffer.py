@@ -45,8 +45,8 @@ class ViewBuffer:
         if rect is None:
             self._stale = [whole]
             return
-        # Blocks that overlap become one, so that no pixel is computed twice.
-        while (met := next((other for other in self._stale if other.intersected(rect)), None)) is not None:
+        # Blocks that overlap much become one, so that few pixels are computed twice (two strips of an L do not).
+        while (met := next((other for other in self._stale if _worth_uniting(other, rect)), None)) is not None:
             self._stale.remove(met)
             rect = met.united(rect)
         self._stale.append(rect)
@@ -81,3 +81,7 @@ class ViewBuffer:
     @property
     def _whole(self) -> Rect:
         return Rect(0, 0, self.image.width(), self.image.height())
+
+
+def _worth_uniting(a: Rect, b: Rect) -> bool:
+    return a.intersected(b) is not None and a.united(b).area <= a.area + b.area

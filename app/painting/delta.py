@@ -44,7 +44,7 @@ class MaskDelta:
         rect = Rect(within.x + left, within.y + top, width, height)
         changed = changed[top : top + height, left : left + width]
         old, new = before[rect.slices][changed], after[rect.slices][changed]
-        return cls(rect, zlib.compress(np.packbits(changed).tobytes()), _pack(old)), _ids(old, new)
+        return cls(rect, zlib.compress(np.packbits(changed).tobytes(), 3), _pack(old)), _ids(old, new)
 
     def swap(self, mask: Mask) -> tuple[MaskDelta, frozenset[int]]:
         """Exchange in place; returns the delta back and the ids (0 excepted) that lost or gained pixels."""
@@ -63,8 +63,9 @@ class MaskDelta:
 
 
 def _pack(ids: Mask) -> bytes:
-    return zlib.compress(ids.tobytes())
+    return zlib.compress(ids.tobytes(), 3)
 
 
 def _ids(old: Mask, new: Mask) -> frozenset[int]:
-    return frozenset(np.unique(np.concatenate([old, new])).tolist()) - {0}
+    present = np.bincount(old, minlength=256) + np.bincount(new, minlength=256)
+    return frozenset(np.flatnonzero(present).tolist()) - {0}

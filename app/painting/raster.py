@@ -32,6 +32,10 @@ class Rect:
         """Rows and columns, to index an H x W array with."""
         return slice(self.y, self.y + self.height), slice(self.x, self.x + self.width)
 
+    @property
+    def area(self) -> int:
+        return self.width * self.height
+
     def united(self, other: Rect) -> Rect:
         x, y = min(self.x, other.x), min(self.y, other.y)
         right = max(self.x + self.width, other.x + other.width)

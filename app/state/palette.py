@@ -11,16 +11,17 @@ from engine.types import MAX_OBJECT_ID
 
 Rgb = tuple[int, int, int]
 
-# Okabe and Ito, "Color Universal Design" (2008), without black, ordered so that neighbours in the list differ most.
-# Blue is a little lighter than theirs: on dark footage and dark themes (0, 114, 178) sinks into the shadows.
+# Okabe and Ito, "Color Universal Design" (2008), without black. The order puts the colours that differ most for every
+# kind of colour vision first, and starts with the red that mattes are traditionally shown in. Vermilion and blue are
+# a little stronger than theirs, so that they show on dark footage and in dark themes.
 _UNIVERSAL: tuple[Rgb, ...] = (
-    (230, 159, 0),  # orange
-    (86, 180, 233),  # sky blue
     (240, 80, 20),  # vermilion
-    (0, 158, 115),  # bluish green
+    (86, 180, 233),  # sky blue
     (240, 228, 66),  # yellow
+    (0, 158, 115),  # bluish green
     (204, 121, 167),  # reddish purple
     (0, 105, 200),  # blue
+    (230, 159, 0),  # orange
 )
 
 
