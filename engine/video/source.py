@@ -1,4 +1,7 @@
-"""What every source of frames offers. Concrete sources live beside this file; `engine.video.open.open_source` picks one."""
+"""What every source of frames offers.
+
+Concrete sources live beside this file; `engine.video.open.open_source` picks one.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,138 @@
+"""A folder of images, or one image, as a frame source."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from engine.errors import SourceError
+from engine.types import Frame, Rgb
+from engine.video.source import SourceInfo, SourceKind
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
+NOMINAL_FPS = 24.0  # images carry no time; the usual rate of film is their pace
+
+
+def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
+    """Sorts numbers by value, so that frame9 comes before frame10; letter case is ignored."""
+    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part.casefold()) for part in _parts(name))
+
+
+def _parts(name: str) -> list[str]:
+    return [part for part in re.split(r"([0-9]+)", name) if part]
+
+
+def images_in(folder: Path) -> list[Path]:
+    """The images of a folder (not of its subfolders) in natural order; hidden files are left out.
+
+    Raises:
+        SourceError: the folder cannot be listed.
+    """
+    try:
+        files = [p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")]
+        return sorted((p for p in files if p.is_file()), key=lambda p: (natural_key(p.name), p.name))
+    except OSError as error:
+        raise SourceError(f"The folder {folder} cannot be read: {error.strerror}.", "Check its permissions.") from error
+
+
+def read_image(path: Path) -> Rgb:
+    """H x W x 3 uint8 of an image file, upright by its EXIF orientation; alpha is dropped, 16 bits become 8.
+
+    Raises:
+        SourceError: the file is missing or no readable image.
+    """
+    try:
+        # Not cv2.imread: it cannot open names outside the code page on Windows.
+        data = np.fromfile(path, dtype=np.uint8)
+        bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    except OSError as error:
+        raise SourceError(f"The image {path} cannot be read: {error.strerror}.", "Check the file.") from error
+    except cv2.error as error:
+        raise SourceError(f"The image {path} cannot be read: it is too large.", "Make it smaller.") from error
+    if bgr is None:
+        way_out = "Remove it or replace it with an intact one."
+        raise SourceError(f"The image {path} is {'empty' if not data.size else 'damaged or no image'}.", way_out)
+    return np.ascontiguousarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+class ImageFolderSource:
+    """Images in natural order; each is read when it is its turn, none is kept.
+
+    Args:
+        target: a folder, or one image file (a source of one frame).
+
+    Raises:
+        SourceError: no images, or the first one is unreadable. `read` raises it for an unreadable image further on and
+            for one of another size, naming the file.
+
+    Attributes:
+        warning, status: as `VideoFileSource` has them; always None and "".
+    """
+
+    def __init__(self, target: Path) -> None:
+        target = target.absolute()
+        self._files: Sequence[Path] = images_in(target) if target.is_dir() else [target]
+        if not self._files:
+            raise SourceError(
+                f"There are no images in the folder {target.name}.", "Open a folder with PNG, JPEG, BMP, WebP or TIFF."
+            )
+        self.warning: str | None = None
+        self.status = ""
+        self._next = 0
+        self._closed = False
+        height, width = read_image(self._files[0]).shape[:2]
+        count = len(self._files)
+        self._info = SourceInfo(
+            SourceKind.FOLDER,
+            str(target),
+            target.name,
+            width,
+            height,
+            fps=NOMINAL_FPS,
+            frame_count=count,
+            duration_s=count / NOMINAL_FPS,
+        )
+
+    @property
+    def info(self) -> SourceInfo:
+        return self._info
+
+    @property
+    def dropped(self) -> int:
+        return 0
+
+    def file_of(self, index: int) -> Path:
+        """The image file of a frame."""
+        return self._files[index]
+
+    def read(self) -> Frame | None:
+        """The next image, or None at the end and after `close`."""
+        if self._closed or self._next >= len(self._files):
+            return None
+        index, path = self._next, self._files[self._next]
+        rgb = read_image(path)
+        if rgb.shape[:2] != (self._info.height, self._info.width):
+            raise SourceError(
+                f"The image {path.name} is {rgb.shape[1]} x {rgb.shape[0]} but the first one is "
+                f"{self._info.width} x {self._info.height}.",
+                "Keep images of one size in a folder.",
+            )
+        self._next += 1
+        return Frame(index, index / NOMINAL_FPS, rgb)
+
+    def seek(self, index: int) -> None:
+        """Make image `index` the next one read.
+
+        Raises:
+            ValueError: `index` is negative.
+        """
+        if index < 0:
+            raise ValueError(f"frame {index} does not exist")
+        self._next = index
+
+    def close(self) -> None:
+        self._closed = True
