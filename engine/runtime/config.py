@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -14,9 +15,11 @@ class EngineConfig:
         recipe: recipe name, None for the model's default.
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
         working_size: short side in pixels the engine works at (240, 320, 360, 480), or None for auto.
+        weights: the user's own weights file for the model, None for the model's own.
     """
 
     model: str | None = None
     recipe: str | None = None
     device: str = "auto"
     working_size: int | None = None
+    weights: Path | None = None

@@ -104,7 +104,7 @@ class Notice:
 
 @dataclass(frozen=True)
 class MasksChanged:
-    """Stored masks of these frames appeared, changed or went (first and last index, inclusive). The timeline redraws."""
+    """Stored masks of these frames appeared, changed or went (first and last index, inclusive): redraw the timeline."""
 
     first: int
     last: int

@@ -10,46 +10,127 @@ touched; the engine thread feeds pending keyframes to the tracker before the nex
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import time
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from engine.runtime.capture import Opener
+from engine.runtime.commands import Configure
 from engine.runtime.config import EngineConfig
-from engine.runtime.messages import DisplayItem, Event, ExportRequest, MaskKind, Mode, StatsSnapshot
+from engine.runtime.core import SessionCore
+from engine.runtime.editing import Editing
+from engine.runtime.engine_worker import EngineWorker, Progress, TrackerFactory
+from engine.runtime.messages import (
+    DisplayItem,
+    Event,
+    ExportRequest,
+    MaskKind,
+    Mode,
+    Severity,
+    StatsSnapshot,
+    WorkerState,
+)
+from engine.runtime.sources import SourceManager
+from engine.runtime.transport import Transport
+from engine.runtime.writer import WriterWorker
 from engine.types import Frame, Mask
+from engine.video.source import FrameSource
+
+if TYPE_CHECKING:
+    from engine.tracker import Tracker
+
+_DEFAULT_CONFIG = EngineConfig()
+
+
+def _open_source(uri: str) -> FrameSource:
+    from engine.video.open import open_source
+
+    return open_source(uri)
+
+
+def _create_tracker(config: EngineConfig, progress: Progress) -> Tracker:
+    from engine.runtime.factory import create_tracker  # imports torch: seconds, in the engine thread
+
+    return create_tracker(config, progress)
 
 
 class Session:
     """One open source, its masks, and the workers that serve them. Thread-safe; made and used by the app."""
 
-    def __init__(self, config: EngineConfig = EngineConfig()) -> None:
-        raise NotImplementedError
+    def __init__(
+        self,
+        config: EngineConfig = _DEFAULT_CONFIG,
+        *,
+        opener: Opener = _open_source,
+        create_tracker: TrackerFactory = _create_tracker,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`opener`, `create_tracker` and `clock` are replaced by tests."""
+        self._config = config
+        self._opener = opener
+        self._create_tracker = create_tracker
+        self._core = SessionCore(clock)
+        self._sources = SourceManager(self._core, opener, self.stop_recording)
+        self._transport = Transport(self._core, self._sources)
+        self._editing = Editing(self._core, self._transport)
+        self._engine = self._new_engine(config)
+        self._writer = WriterWorker(self._core, opener)
 
     # -- life cycle --------------------------------------------------------------------------------------------
     def start(self) -> None:
         """Start the worker threads; the engine thread begins to import torch and load the model (EngineProgress)."""
+        self._writer.start()
+        self._engine.start()
 
     def shutdown(self, timeout_s: float = 5.0) -> bool:
         """Stop event, wake mailboxes, join. True when every thread ended in time. Idempotent."""
+        deadline = time.monotonic() + timeout_s
+        with self._core.lock:
+            self._core.closed = True
+            self._core.wanted = None
+            captures = self._sources.stop()
+            self._core.cancel_job()
+            workers = [*captures, self._engine, self._writer]
+        for worker in workers:
+            worker.stop()
+        ended = [worker.join(max(0.0, deadline - time.monotonic())) for worker in workers]
+        return all(ended)
+
+    def _new_engine(self, config: EngineConfig) -> EngineWorker:
+        return EngineWorker(
+            self._core,
+            config,
+            self._create_tracker,
+            self._opener,
+            on_ready=self._transport.start_wanted,
+            on_text=self._transport.set_engine_text,
+        )
 
     # -- source ------------------------------------------------------------------------------------------------
     def open(self, uri: str | Path) -> None:
         """Open a file, folder, camera ("camera:0" or a camera name) or URL; replaces the present source.
 
         On success: SourceOpened, then the first frame in the display. Files and folders come to rest in Mode.FROZEN at
-        frame 0; live sources run in Mode.PREVIEW. On failure: Notice(ERROR), and the former source stays open if it can.
+        frame 0; live sources run in Mode.PREVIEW. On failure: Notice(ERROR), and the former source stays if it can.
         """
+        self._sources.open(str(uri))
 
-    def close_source(self) -> None: ...
+    def close_source(self) -> None:
+        self._sources.close_source()
 
     # -- transport ---------------------------------------------------------------------------------------------
     def seek(self, index: int) -> None:
         """File at rest: show frame `index` with its stored mask. The newest request wins (scrubbing). Pauses first."""
+        self._transport.seek(index)
 
     def play(self) -> None:
         """File: play from the current frame at its own pace with stored masks. Live: back to the running preview."""
+        self._transport.play()
 
     def freeze(self) -> None:
         """Live: hold the frame last displayed (the source runs on, its frames are dropped and counted)."""
+        self._transport.freeze()
 
     def track(self, direction: int = 1, until: int | None = None) -> None:
         """Propagate from the current frame forward (+1) or backward (-1, files only) to `until` or the end.
@@ -57,12 +138,15 @@ class Session:
         Live: continue with the newest frames. Frames whose stored mask is fresh are still recomputed.
         Without any painted object: Notice(WARNING) and no change of mode.
         """
+        self._transport.track(direction, until)
 
     def step(self, direction: int = 1) -> None:
         """Track exactly one frame (files)."""
+        self._transport.step(direction)
 
     def pause(self) -> None:
         """Stop playing or tracking; comes to rest (FROZEN) on the frame last shown."""
+        self._transport.pause()
 
     # -- masks -------------------------------------------------------------------------------------------------
     def set_mask(self, frame: Frame, mask: Mask, touched: Collection[int]) -> None:
@@ -71,45 +155,111 @@ class Session:
         An edit that empties the mask of its last touched object removes the keyframe again. Stored masks of later
         tracked frames become STALE.
         """
+        self._editing.set_mask(frame, mask, touched)
 
     def clear_mask(self, frame: Frame) -> None:
         """Forget the keyframe and the stored mask of this frame (undo back to nothing)."""
+        self._editing.clear_mask(frame)
 
     def delete_object(self, object_id: int) -> None:
         """Remove the object from memory, keyframes and every stored mask."""
+        self._editing.delete_object(object_id)
 
     def mask_at(self, index: int) -> tuple[Mask | None, MaskKind]:
         """The stored mask of a frame (a copy-free read-only array) and its kind. Cheap: decompresses one mask."""
+        return self._core.store.get(index)
 
     def mask_kinds(self) -> dict[int, MaskKind]:
         """Every stored frame index and its kind, for the timeline."""
+        return self._core.store.kinds()
+
+    def confidence_at(self, index: int) -> Mapping[int, float]:
+        """Object id -> 0..1 of the tracked mask of a frame; empty for keyframes and frames without a mask."""
+        return self._core.store.confidence(index)
+
+    def confidences(self) -> dict[int, float]:
+        """Tracked frame -> the lowest confidence of its objects, for a strip along the timeline."""
+        return self._core.store.confidences()
 
     def clear_tracking(self) -> None:
         """Drop every tracked mask and the engine's memory of it; keyframes stay."""
+        self._editing.clear_tracking()
 
     # -- engine choices ----------------------------------------------------------------------------------------
     def configure(self, config: EngineConfig) -> None:
         """Change model, recipe, device or working size; the tracker is rebuilt and re-fed with the keyframes."""
+        with self._core.lock:
+            if self._core.closed:
+                return
+            self._config = config
+            if self._engine.state is not WorkerState.FAULTED:
+                self._core.post(Configure(config))
+                return
+            engine = self._engine = self._new_engine(config)
+        engine.start()
 
     # -- output ------------------------------------------------------------------------------------------------
     def export(self, request: ExportRequest) -> None:
         """Write the stored masks of a file on the writer thread (own source reader). ExportProgress events."""
+        with self._core.lock:
+            info = self._core.info
+            if info is None or info.live:
+                self._core.say(
+                    Severity.WARNING, "Only videos and folders can be exported.", "Record a live source instead."
+                )
+                return
+            self._writer.export(info, self._core.store.snapshot(), request)
 
-    def cancel_export(self) -> None: ...
+    def cancel_export(self) -> None:
+        self._writer.cancel_export()
 
     def start_recording(self, folder: Path) -> None:
         """Live: write every further tracked mask as PNG and the overlay as MP4 into `folder` until `stop_recording`."""
+        with self._core.lock:
+            info = self._core.info
+            if info is None or not info.live:
+                self._core.say(Severity.WARNING, "Only live sources can be recorded.", "Export a video instead.")
+                return
+            self._writer.start_recording(info, folder)
 
-    def stop_recording(self) -> None: ...
+    def stop_recording(self) -> None:
+        self._writer.stop_recording()
 
     # -- pulled by the GUI timer -------------------------------------------------------------------------------
     def take_display(self) -> DisplayItem | None:
         """The newest item not yet taken, or None."""
+        return self._core.take_display()
 
     def events(self) -> list[Event]:
         """Every event since the last call, oldest first."""
+        self._sources.poll()
+        return self._core.events.drain()
 
-    def stats(self) -> StatsSnapshot: ...
+    def stats(self) -> StatsSnapshot:
+        core = self._core
+        source_fps, tracked_fps = core.stats.rates()
+        age_p50, age_p95 = core.stats.ages()
+        facts = core.facts
+        return StatsSnapshot(
+            source_fps=source_fps,
+            tracked_fps=tracked_fps,
+            age_p50_s=age_p50,
+            age_p95_s=age_p95,
+            dropped=core.dropped,
+            processed=core.stats.processed,
+            bank_bytes=facts.bank_bytes,
+            bank_frames=facts.bank_frames,
+            rss_bytes=core.stats.rss_bytes(),
+            device=facts.device,
+            model=facts.model,
+            working_size=facts.working_size,
+            worker_states={
+                "capture": self._sources.state,
+                "engine": self._engine.state,
+                "writer": self._writer.state,
+            },
+        )
 
     @property
-    def mode(self) -> Mode: ...
+    def mode(self) -> Mode:
+        return self._core.mode

@@ -1,0 +1,279 @@
+"""The engine thread: builds the tracker and is the only thread that ever touches it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from engine.errors import DeviceError, UserError
+from engine.project.mask_codec import decode_mask
+from engine.runtime.capture import Opener
+from engine.runtime.commands import Configure, DeleteObject, EngineCommand, ForgetKeyframe, ForgetTracked
+from engine.runtime.config import EngineConfig
+from engine.runtime.core import EngineFacts, SessionCore
+from engine.runtime.feeder import KeyframeFeeder
+from engine.runtime.jobs import FramePacket, TrackJob
+from engine.runtime.mailbox import MailboxClosed
+from engine.runtime.messages import EngineProgress, MaskKind, Severity
+from engine.runtime.worker import Worker
+from engine.types import SegmentationResult
+
+if TYPE_CHECKING:  # importing it imports torch, which only this thread does, when it builds the tracker
+    from engine.tracker import Tracker
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[str, "float | None"], None]
+
+
+TrackerFactory = Callable[[EngineConfig, Progress], "Tracker"]
+
+
+@dataclass(frozen=True)
+class _Ahead:
+    """A finished result nobody has seen, as its job was cancelled. A job that goes on from there can use it."""
+
+    result: SegmentationResult
+    keyframe_version: int | None
+
+
+class EngineWorker(Worker):
+    """Tracks what capture delivers. `on_ready` is called in this thread whenever a tracker is ready."""
+
+    def __init__(
+        self,
+        core: SessionCore,
+        config: EngineConfig,
+        create_tracker: TrackerFactory,
+        opener: Opener,
+        on_ready: Callable[[], None],
+        on_text: Callable[[str], None],
+    ) -> None:
+        super().__init__("engine", lambda notice: core.events.put(notice))
+        self._core = core
+        self._config = config
+        self._create = create_tracker
+        self._on_ready = on_ready
+        self._on_text = on_text
+        self._feeder = KeyframeFeeder(core, opener)
+        self._tracker: Tracker | None = None
+        self._served: TrackJob | None = None
+        self._last: int | None = None  # frame of the tracker's last step that was stored and shown
+        self._ahead: _Ahead | None = None
+
+    # -- life ------------------------------------------------------------------------------------------------------
+    def run(self) -> None:
+        self._build(self._config)
+        while not self.stopping:
+            job = self._wait()
+            self._run_commands()
+            if job is not None and self._tracker is not None:
+                self._served = job
+                self._track(job, self._tracker)
+
+    def wake(self) -> None:
+        core = self._core
+        with core.lock:
+            if isinstance(core.job, TrackJob):
+                core.job.mailbox.wake()
+            core.lock.notify_all()
+
+    def faulted(self, error: BaseException) -> None:
+        core = self._core
+        with core.lock:
+            core.engine_ready = False
+            core.engine_failed = True
+            core.wanted = None
+            if isinstance(core.job, TrackJob):
+                core.rest()
+        self._tell("The engine stopped", ready=False)
+
+    def _wait(self) -> TrackJob | None:
+        core = self._core
+        with core.lock:
+            while not self.stopping:
+                job = core.job
+                if isinstance(job, TrackJob) and job is not self._served and self._tracker is not None:
+                    self.set_paused(False)
+                    return job
+                if core.commands:
+                    return None
+                self.set_paused(True)
+                core.lock.wait()
+            return None
+
+    # -- the tracker -----------------------------------------------------------------------------------------------
+    def _build(self, config: EngineConfig) -> None:
+        core = self._core
+        with core.lock:
+            core.engine_ready = False
+            core.engine_failed = False
+        self._tell("Starting the engine", ready=False)
+        failure: UserError | None = None
+        try:
+            self._tracker = self._create(config, self._progress)
+        except UserError as error:
+            failure = error
+        except MemoryError:
+            failure = DeviceError("There is not enough memory for this model.", "Choose a smaller one.")
+        except Exception:
+            log.exception("building the tracker failed")
+            failure = UserError("The engine cannot be started.", "The details are in the log file.")
+        if failure is None:
+            self._feeder.forget_all()
+            self._last = self._ahead = None
+            self._config = config
+        else:
+            core.say(Severity.ERROR, failure.message, failure.way_out)
+        with core.lock:
+            core.engine_ready = self._tracker is not None
+            core.engine_failed = self._tracker is None
+            if self._tracker is None:
+                core.wanted = None
+        if self._tracker is None:
+            self._tell(failure.message if failure is not None else "", ready=False)
+            return
+        self._publish_facts()
+        self._tell("Ready", ready=True)
+        self._on_ready()
+
+    def _progress(self, text: str, fraction: float | None = None) -> None:
+        self._tell(text if fraction is None else f"{text} ({fraction:.0%})", ready=False)
+
+    def _tell(self, text: str, *, ready: bool) -> None:
+        self._on_text(text)
+        facts = self._core.facts
+        self._core.events.put(EngineProgress(text, ready, facts.device, facts.model, facts.recipe))
+
+    def _publish_facts(self) -> None:
+        if self._tracker is None:
+            return
+        tracker = self._tracker
+        facts = EngineFacts(
+            device=tracker.device_text,
+            model=tracker.embedder.name,
+            recipe=tracker.recipe.name,
+            bank_bytes=tracker.bank_bytes,
+            bank_frames=tracker.bank_frames,
+            working_size=tracker.working_size,
+        )
+        with self._core.lock:
+            self._core.facts = facts
+
+    # -- commands --------------------------------------------------------------------------------------------------
+    def _run_commands(self) -> None:
+        core = self._core
+        while True:
+            with core.lock:
+                if not core.commands:
+                    return
+                command = core.commands.popleft()
+            self._ahead = None
+            self._obey(command)
+
+    def _obey(self, command: EngineCommand) -> None:
+        if isinstance(command, Configure):
+            self._build(command.config)
+            return
+        if self._tracker is None:
+            return
+        tracker = self._tracker
+        if isinstance(command, DeleteObject):
+            tracker.delete_object(command.object_id)
+        elif isinstance(command, ForgetKeyframe):
+            tracker.forget_keyframe(command.index)
+            self._feeder.forget(command.index)
+        elif isinstance(command, ForgetTracked):
+            tracker.forget_tracked()
+            self._last = None
+        else:
+            tracker.reset()
+            self._feeder.forget_all()
+            self._last = None
+        self._publish_facts()
+
+    # -- tracking --------------------------------------------------------------------------------------------------
+    def _track(self, job: TrackJob, tracker: Tracker) -> None:
+        first = True
+        while not self.stopping:
+            packet, done = None, False
+            try:
+                if job.live:  # a correction reaches the tracker at once; the frame tracked next is then the newest
+                    self._feeder.feed(tracker, job, self._last or 0, self._feeder.due(job, -1))
+                packet = job.mailbox.get()
+                self._run_commands()
+                if packet is None:
+                    continue
+                if self._tracker is not None:
+                    tracker = self._tracker
+                if not self._core.is_current(job):
+                    return
+                if first and self._goes_on_from(job, packet.frame.index):
+                    first, done = False, True  # the tracker has just seen the frame at rest: begin with the next
+                    continue
+                first = False
+                done = self._step(job, packet, tracker)
+            except MailboxClosed:
+                self._core.job_done(job)
+                return
+            except UserError as error:
+                self._give_up(job, error)
+                return
+            except MemoryError:
+                self._give_up(
+                    job, DeviceError("Memory ran out while tracking.", "Choose a smaller working size and track on.")
+                )
+                return
+            finally:
+                if packet is not None and not done:
+                    self._core.packet_lost(job)
+
+    def _give_up(self, job: TrackJob, error: UserError) -> None:
+        self._last = self._ahead = None
+        self._core.fail_job(job, error)
+
+    def _goes_on_from(self, job: TrackJob, index: int) -> bool:
+        """Whether the tracker's last visible step was this very frame, and nothing has changed since."""
+        store = self._core.store
+        if job.live or index != self._last or self._feeder.due(job, index):
+            return False
+        keyframe = store.keyframe(index)
+        if keyframe is not None:
+            return self._feeder.has_seen(index, keyframe)
+        return store.kind(index) is MaskKind.TRACKED
+
+    def _step(self, job: TrackJob, packet: FramePacket, tracker: Tracker) -> bool:
+        """Track one frame; True when its result is stored and on display."""
+        core, index = self._core, packet.frame.index
+        store = core.store
+        due = self._feeder.due(job, index)
+        if due:
+            self._ahead = None
+            self._feeder.feed(tracker, job, index, due)
+            if not core.is_current(job):
+                return False
+        keyframe = store.keyframe(index)
+        if keyframe is None and not tracker.object_ids:
+            self._feeder.feed_any(tracker, job, index)
+        version = keyframe.version if keyframe is not None else None
+        deletions = core.deletions()
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead.result.frame.index == index and ahead.keyframe_version == version:
+            result = ahead.result
+        elif keyframe is not None:
+            result = tracker.step(packet.frame, decode_mask(keyframe.encoded), touched=keyframe.touched)
+            self._feeder.seen(index, keyframe)
+        else:
+            result = tracker.step(packet.frame)
+        self._publish_facts()
+        item = core.commit(job, packet, result, keyframe is not None, deletions)
+        if item is None:
+            self._ahead = None if job.live else _Ahead(result, version)
+            return False
+        self._last = index
+        recorder = core.recorder
+        if recorder is not None:
+            recorder(item)
+        return True

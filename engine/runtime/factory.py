@@ -1,0 +1,60 @@
+"""Builds the tracker: the only engine module that knows which models there are. Importing it imports torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import psutil
+import torch
+
+from engine.errors import DeviceError
+from engine.propagation.recipe import get_recipe
+from engine.runtime.config import EngineConfig
+from engine.tracker import Tracker
+from models.device import best_dtype, resolve_device
+from models.registry import DEFAULT_MODEL, get_spec, load_embedder
+
+
+def create_tracker(config: EngineConfig, progress: Callable[[str, float | None], None] | None = None) -> Tracker:
+    """The tracker `config` asks for, its weights loaded (and downloaded first, if need be).
+
+    Args:
+        progress: called with a text and the fraction done (None where it is unknown).
+
+    Raises:
+        ModelError: unknown model, absent device, weights missing, wrong or untrained.
+        UserError: unknown recipe.
+        DeviceError: the model does not fit into the device's memory, or the device's driver fails.
+    """
+    spec = get_spec(config.model or DEFAULT_MODEL)
+    recipe = get_recipe(config.recipe or spec.default_recipe)
+    device = resolve_device(config.device)
+    if device.type == "cpu":
+        torch.set_num_threads(thread_count())
+    try:
+        embedder = load_embedder(spec.name, device, best_dtype(device), config.weights, progress)
+    except torch.OutOfMemoryError as error:
+        raise DeviceError(
+            f"The model {spec.name} does not fit into the memory of {device}.", "Choose a smaller one or --device cpu."
+        ) from error
+    except RuntimeError as error:
+        if device.type == "cpu":
+            raise
+        reason = str(error).splitlines()[0]
+        raise DeviceError(f"The device {device} failed: {reason}.", "Update its driver or use --device cpu.") from error
+    return Tracker(embedder, recipe, working_size=config.working_size)
+
+
+def thread_count() -> int:
+    """CPU threads for tensors: all cores but one, which the window and the decoder share; on one or two cores all.
+
+    OMP_NUM_THREADS, where set, is obeyed.
+    """
+    wish = os.environ.get("OMP_NUM_THREADS", "")
+    if wish.isascii() and wish.isdigit() and int(wish) > 0:
+        return int(wish)
+    cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        cores = min(cores, len(os.sched_getaffinity(0)))
+    return cores - 1 if cores > 2 else cores

@@ -1,0 +1,121 @@
+"""Which keyframes the tracker has seen, and showing it those it has not, before it goes on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from engine.project.mask_codec import decode_mask
+from engine.project.mask_store import Keyframe, MaskStore
+from engine.runtime.capture import Opener
+from engine.runtime.core import SessionCore
+from engine.runtime.jobs import TrackJob
+from engine.runtime.messages import Severity
+from engine.video.source import FrameSource
+
+if TYPE_CHECKING:  # importing it imports torch, which only the engine thread does
+    from engine.tracker import Tracker
+
+log = logging.getLogger(__name__)
+
+MAX_FED = 16  # a memory bank keeps fewer; showing it hundreds after a change of model would only take time
+
+
+def nearest_covering(store: MaskStore, candidates: Sequence[int], index: int, limit: int) -> list[int]:
+    """The `limit` candidates nearest to `index`, and beyond them each one that shows an object the nearer ones lack."""
+    chosen: list[int] = []
+    objects: set[int] = set()
+    for candidate in sorted(candidates, key=lambda c: abs(c - index)):
+        keyframe = store.keyframe(candidate)
+        if keyframe is None:
+            continue
+        shows = keyframe.touched.intersection(keyframe.encoded.object_ids)
+        if len(chosen) < limit or not shows <= objects:
+            chosen.append(candidate)
+            objects |= shows
+    return chosen
+
+
+class KeyframeFeeder:
+    """Used by the engine thread alone."""
+
+    def __init__(self, core: SessionCore, opener: Opener) -> None:
+        self._core = core
+        self._opener = opener
+        self._fed: dict[int, int] = {}  # frame index -> version the tracker has seen
+
+    def forget_all(self) -> None:
+        """The tracker is new or was reset."""
+        self._fed.clear()
+
+    def forget(self, index: int) -> None:
+        self._fed.pop(index, None)
+
+    def has_seen(self, index: int, keyframe: Keyframe) -> bool:
+        return self._fed.get(index) == keyframe.version
+
+    def seen(self, index: int, keyframe: Keyframe) -> None:
+        self._fed[index] = keyframe.version
+
+    def due(self, job: TrackJob, index: int) -> list[int]:
+        """Keyframes the tracker must see before it tracks frame `index`, in the order to show them.
+
+        Those the job's way has passed (for live sources all); those ahead are met on the way.
+        """
+        store = self._core.store
+        passed = [
+            k
+            for k in store.keyframes()
+            if (job.live or job.behind(k, index)) and k != index and not self._is_fed(store, k)
+        ]
+        return sorted(passed, reverse=job.direction < 0)
+
+    def feed(self, tracker: Tracker, job: TrackJob, index: int, due: Sequence[int]) -> None:
+        """Show the tracker the keyframes `due` before frame `index`; stops early when the job is no longer wanted.
+
+        Raises:
+            UserError: the tracker refuses one, or its picture cannot be read again.
+        """
+        store = self._core.store
+        chosen = set(nearest_covering(store, due, index, MAX_FED))
+        reader: FrameSource | None = None
+        try:
+            for k in due:
+                if not self._core.is_current(job):
+                    return
+                keyframe = store.keyframe(k)
+                if keyframe is None:
+                    continue
+                if k in chosen:
+                    frame = self._core.frames.get(k)
+                    if frame is None and not job.live:
+                        reader = reader or self._opener(self._uri())
+                        reader.seek(k)
+                        frame = reader.read()
+                    if frame is not None:
+                        tracker.step(frame, decode_mask(keyframe.encoded), touched=keyframe.touched)
+                    else:
+                        self._core.say(
+                            Severity.WARNING,
+                            f"The engine cannot use the mask painted on frame {k}: its picture is gone.",
+                            "Paint the object again on a newer frame if it is not found.",
+                        )
+                self.seen(k, keyframe)
+        finally:
+            if reader is not None:
+                reader.close()
+
+    def feed_any(self, tracker: Tracker, job: TrackJob, index: int) -> None:
+        """A tracker that knows no object yet sees the keyframes nearest to `index`, wherever they lie."""
+        store = self._core.store
+        nearest = nearest_covering(store, [k for k in store.keyframes() if k != index], index, 1)
+        self.feed(tracker, job, index, sorted(nearest, key=lambda k: -abs(k - index)))
+
+    def _is_fed(self, store: MaskStore, index: int) -> bool:
+        keyframe = store.keyframe(index)
+        return keyframe is None or self.has_seen(index, keyframe)
+
+    def _uri(self) -> str:
+        with self._core.lock:
+            return self._core.info.uri if self._core.info is not None else ""
