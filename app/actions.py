@@ -59,8 +59,7 @@ def _tools() -> tuple[ActionSpec, ...]:
         ("erase", "&Erase", "E", "Take paint away with the brush"),
         ("polygon", "Poly&gon", "G", "Click around the object; Enter closes the outline, Esc gives up"),
         ("box", "Bo&x", "R", "Drag a rectangle of the selected object"),
-        ("fill", "F&ill", "U", "Fill the hole or region under the pointer"),
-        ("scribble", "&Scribble", "S", "Draw a few rough strokes; the engine grows them into a mask"),
+        ("fill", "F&ill", "U", "Fill the area of one colour under the pointer; with Shift the whole outline"),
     )
     return tuple(
         ActionSpec(f"tool_{name}", text, (key,), tip, "Edit/Tool", name, True, "tool") for name, text, key, tip in rows
@@ -176,7 +175,9 @@ TABLE: tuple[ActionSpec | MenuSlot, ...] = (
     MenuSlot("recipe", "&Recipe", "Engine"),
     ActionSpec("keys", "&Keys and mouse", ("F1",), "Every key and mouse button on one sheet", "Help", "keyboard"),
     ActionSpec("remap_keys", "Chan&ge keys…", (), "Give the actions keys of your own", "Help"),
-    ActionSpec("diagnostics", "&Diagnostics…", (), "What this machine offers, to copy into a report", "Help", section=1),
+    ActionSpec(
+        "diagnostics", "&Diagnostics…", (), "What this machine offers, to copy into a report", "Help", section=1
+    ),
     ActionSpec("about", "&About LiveMask", (), "Version and licences", "Help", "info", section=1),
 )
 
@@ -184,12 +185,13 @@ ACTIONS: tuple[ActionSpec, ...] = tuple(entry for entry in TABLE if isinstance(e
 
 MOUSE: tuple[tuple[str, str], ...] = (
     ("Left button", "Paint with the chosen tool"),
-    ("Right button, or Ctrl/Alt + left", "Erase"),
-    ("Middle click", "Add or remove the object under the pointer"),
+    ("Right button, or Ctrl/Alt + left", "Erase; with Shift every object"),
+    ("Middle click", "Show or hide the object under the pointer"),
+    ("Shift + middle click", "Select the object under the pointer"),
     ("Middle drag, or hold Space and drag", "Move the picture"),
     ("Wheel", "Zoom at the pointer"),
     ("Ctrl + wheel", "Brush size"),
-    ("Enter / Esc", "Finish / give up the outline being drawn"),
+    ("Enter, Esc, Backspace", "Finish, give up, take a corner back (polygon)"),
     ("Click or drag on the time line", "Go to a frame"),
     ("Drop files on the window", "Open a video, folder or picture, or use a PNG as a mask"),
 )

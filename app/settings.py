@@ -99,6 +99,16 @@ class Settings:
         self._store.setValue("engine/model", value or "")
 
     @property
+    def weights(self) -> Path | None:
+        """The user's own weights file of that model, None when there is none or it is gone."""
+        text = self._text("engine/weights", "")
+        return Path(text) if text and Path(text).is_file() else None
+
+    @weights.setter
+    def weights(self, value: Path | None) -> None:
+        self._store.setValue("engine/weights", str(value) if value else "")
+
+    @property
     def recipe(self) -> str | None:
         return self._text("engine/recipe", "") or None
 

@@ -84,7 +84,8 @@ QDockWidget::title {{ background: {t.window}; padding: 6px 8px; border-bottom: 1
 QFrame#dockTitle {{ background: {t.window}; border-bottom: 1px solid {t.border}; }}
 QScrollBar:vertical {{ background: transparent; width: 10px; margin: 0; }}
 QScrollBar:horizontal {{ background: transparent; height: 10px; margin: 0; }}
-QScrollBar::handle {{ background: {t.strong_border}; border-radius: 4px; min-height: 24px; min-width: 24px; margin: 1px; }}
+QScrollBar::handle {{ background: {t.strong_border}; border-radius: 4px; margin: 1px; min-height: 24px;
+  min-width: 24px; }}
 QScrollBar::add-line, QScrollBar::sub-line {{ width: 0; height: 0; }}
 QScrollBar::add-page, QScrollBar::sub-page {{ background: transparent; }}
 

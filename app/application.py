@@ -1,0 +1,145 @@
+"""Starts the window: environment first, then Qt, then the window, and only then the engine with its slow imports."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING
+
+from app.qt_environment import prepare_qt_environment
+
+if TYPE_CHECKING:
+    from PyQt6.QtWidgets import QApplication
+
+    from app.window.main_window import MainWindow
+
+EXIT_CANNOT_START = 2
+
+_LOG = logging.getLogger("livemask")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Open the window and stay until it is closed.
+
+    Args:
+        options: as ``main.py`` parses them: `source` (path, address, "camera:0" or None), `demo` (track the bundled
+            clip at once), `model`, `recipe`, `size`, `device`, and `weights` where there is one.
+
+    Returns:
+        The exit code: 0, or 2 when this machine cannot show a window (one sentence on stderr says why).
+    """
+    problem = prepare_qt_environment()
+    if problem:
+        print(problem, file=sys.stderr)
+        return EXIT_CANNOT_START
+    application = make_application()
+    log_file = start_log(debug=bool(getattr(options, "debug", False)))
+    window = make_window(options, log_file)
+    restore = install_hooks(window)
+    try:
+        window.show()
+        application.processEvents()  # the window is on screen before torch competes for the processor
+        window.bridge.start()
+        if getattr(options, "demo", False):
+            window.opening.open_demo()
+        elif options.source:
+            window.opening.open(str(options.source))
+        code = int(application.exec())
+    finally:
+        restore()
+    if not window.stopped_in_time:
+        # A worker hangs in a driver. Leaving the usual way would wait for it for ever.
+        print("A worker did not stop in time; leaving without it.", file=sys.stderr)
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def make_application() -> QApplication:
+    from PyQt6.QtCore import Qt
+    from PyQt6.QtWidgets import QApplication
+
+    from app.icons import application_icon
+
+    QApplication.setAttribute(Qt.ApplicationAttribute.AA_DontShowIconsInMenus)
+    application = QApplication(sys.argv[:1])
+    application.setApplicationName("LiveMask")
+    application.setOrganizationName("LiveMask")
+    application.setDesktopFileName("livemask")
+    application.setWindowIcon(application_icon())
+    return application
+
+
+def make_window(options: argparse.Namespace, log_file: Path | None) -> MainWindow:
+    from app.bridge import EngineBridge
+    from app.settings import Settings
+    from app.window.engine_menu import merged_config
+    from app.window.main_window import MainWindow
+    from engine.runtime.config import EngineConfig
+    from engine.runtime.session import Session
+
+    settings = Settings()
+    asked = EngineConfig(
+        model=options.model,
+        recipe=options.recipe,
+        device=options.device,
+        working_size=options.size,
+        weights=getattr(options, "weights", None),
+    )
+    config = merged_config(asked, settings)
+    return MainWindow(EngineBridge(Session(config)), settings, config, log_file)
+
+
+def start_log(debug: bool) -> Path | None:
+    """Write warnings and errors to a small file the diagnostics page points to; None where it cannot be written."""
+    from PyQt6.QtCore import QStandardPaths
+
+    folder = Path(QStandardPaths.writableLocation(QStandardPaths.StandardLocation.AppLocalDataLocation))
+    file = folder / "livemask.log"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handler = RotatingFileHandler(file, maxBytes=500_000, backupCount=1, encoding="utf-8", delay=True)
+    except OSError as error:
+        print(f"No log is written: {error}", file=sys.stderr)
+        return None
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    if debug:
+        root.addHandler(logging.StreamHandler())
+    return file
+
+
+def install_hooks(window: MainWindow) -> Callable[[], None]:
+    """Errors in slots become a notice instead of an abort; Ctrl+C closes the window. Returns what undoes this."""
+    from engine.runtime.messages import Notice, Severity
+
+    def on_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        text = "".join(traceback.format_exception(kind, error, trace))
+        print(text, file=sys.stderr)
+        _LOG.error("unexpected error\n%s", text)
+        if threading.current_thread() is threading.main_thread():
+            message = window.tr("Something unexpected went wrong: %1.").replace("%1", f"{kind.__name__}: {error}")
+            way_out = window.tr("Your masks are still here. Export them, then report this with Help, Diagnostics.")
+            window.show_notice(Notice(Severity.ERROR, message, way_out))
+
+    def on_interrupt(_signal: int, _frame: FrameType | None) -> None:
+        window.close_at_once()  # runs when the interpreter next has a turn: the bridge's timer gives it one
+
+    former_hook, sys.excepthook = sys.excepthook, on_error
+    former_signal = signal.signal(signal.SIGINT, on_interrupt)
+
+    def restore() -> None:
+        sys.excepthook = former_hook
+        signal.signal(signal.SIGINT, former_signal)
+
+    return restore

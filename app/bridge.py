@@ -1,0 +1,276 @@
+"""Between the session and the window: a GUI timer pulls, Qt signals tell. The GUI never waits for the engine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PyQt6.QtCore import QObject, Qt, QTimer, pyqtSignal
+
+from engine.runtime.config import EngineConfig
+from engine.runtime.messages import (
+    DisplayItem,
+    EngineProgress,
+    Event,
+    ExportProgress,
+    ExportRequest,
+    MaskKind,
+    MasksChanged,
+    Mode,
+    ModeChanged,
+    Notice,
+    ObjectsChanged,
+    SourceClosed,
+    SourceOpened,
+    TrackingFinished,
+)
+from engine.types import Frame, Mask
+from engine.video.source import SourceInfo
+
+if TYPE_CHECKING:
+    from engine.runtime.session import Session
+
+FAST_MS = 16
+IDLE_MS = 60
+STATS_MS = 250
+_AWAKE_S = 1.0  # keeps the fast pace this long after a command, so that scrubbing feels immediate
+_ACTIVE_MODES = (Mode.OPENING, Mode.PREVIEW, Mode.PLAYING, Mode.TRACKING)
+
+
+class EngineBridge(QObject):
+    """Passes commands to a session and turns what it says into signals.
+
+    Keeps what the window asks for again and again: the source, the mode, which objects are painted, whether there are
+    masks nobody has exported.
+
+    Signals:
+        item_ready(DisplayItem): show this; items of a former source never come through.
+        source_opened(SourceInfo), source_closed(), mode_changed(Mode), progress(EngineProgress), notice(Notice),
+        masks_changed(first, last), tracking_finished(last), export_progress(ExportProgress),
+        objects_changed(tuple of ids), stats_changed(StatsSnapshot): as in `engine.runtime.messages`.
+        recording_changed(bool): a live recording began or ended.
+    """
+
+    item_ready = pyqtSignal(object)
+    source_opened = pyqtSignal(object)
+    source_closed = pyqtSignal()
+    mode_changed = pyqtSignal(object)
+    progress = pyqtSignal(object)
+    notice = pyqtSignal(object)
+    masks_changed = pyqtSignal(int, int)
+    tracking_finished = pyqtSignal(int)
+    export_progress = pyqtSignal(object)
+    objects_changed = pyqtSignal(tuple)
+    stats_changed = pyqtSignal(object)
+    recording_changed = pyqtSignal(bool)
+
+    def __init__(self, session: Session, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._generation = 0
+        self._early: DisplayItem | None = None
+        self._info: SourceInfo | None = None
+        self._mode = Mode.EMPTY
+        self._painted: frozenset[int] = frozenset()
+        self._unsaved = False
+        self._recording = False
+        self._stopped = False
+        self._awake_until = 0.0
+        self._timer = QTimer(self)
+        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
+        self._timer.setInterval(FAST_MS)
+        self._timer.timeout.connect(self.poll)
+        self._stats_timer = QTimer(self)
+        self._stats_timer.setInterval(STATS_MS)
+        self._stats_timer.timeout.connect(self._poll_stats)
+
+    # -- what the window asks ----------------------------------------------------------------------------------
+    @property
+    def info(self) -> SourceInfo | None:
+        return self._info
+
+    @property
+    def live(self) -> bool:
+        return self._info is not None and self._info.live
+
+    @property
+    def mode(self) -> Mode:
+        return self._mode
+
+    @property
+    def painted_ids(self) -> frozenset[int]:
+        """Objects that have pixels in some keyframe."""
+        return self._painted
+
+    @property
+    def unsaved(self) -> bool:
+        """True when there are masks of a file that were not exported since they changed."""
+        return self._unsaved
+
+    @property
+    def recording(self) -> bool:
+        return self._recording
+
+    # -- life cycle --------------------------------------------------------------------------------------------
+    def start(self) -> None:
+        """Start the session and the timers."""
+        self._session.start()
+        self._timer.start()
+        self._stats_timer.start()
+
+    def shutdown(self, timeout_s: float = 5.0) -> bool:
+        """Stop the timers and the session; True when every worker ended in time. Idempotent."""
+        self._timer.stop()
+        self._stats_timer.stop()
+        self._stopped = True
+        return self._session.shutdown(timeout_s)
+
+    # -- commands ----------------------------------------------------------------------------------------------
+    def open(self, uri: str | Path) -> None:
+        self._session.open(uri)
+        self._wake()
+
+    def close_source(self) -> None:
+        self._session.close_source()
+        self._wake()
+
+    def seek(self, index: int) -> None:
+        self._session.seek(index)
+        self._wake()
+
+    def play(self) -> None:
+        self._session.play()
+        self._wake()
+
+    def freeze(self) -> None:
+        self._session.freeze()
+        self._wake()
+
+    def track(self, direction: int = 1, until: int | None = None) -> None:
+        self._session.track(direction, until)
+        self._wake()
+
+    def step(self, direction: int = 1) -> None:
+        self._session.step(direction)
+        self._wake()
+
+    def pause(self) -> None:
+        self._session.pause()
+        self._wake()
+
+    def set_mask(self, frame: Frame, mask: Mask, touched: Collection[int]) -> None:
+        self._session.set_mask(frame, mask, touched)
+        # The session's own word (ObjectsChanged) follows; Space pressed before it comes must already track.
+        self._painted |= {object_id for object_id in touched if (mask == object_id).any()}
+        self._wake()
+
+    def clear_mask(self, frame: Frame) -> None:
+        self._session.clear_mask(frame)
+        self._wake()
+
+    def delete_object(self, object_id: int) -> None:
+        self._session.delete_object(object_id)
+        self._painted -= {object_id}
+        self._wake()
+
+    def mask_at(self, index: int) -> tuple[Mask | None, MaskKind]:
+        return self._session.mask_at(index)
+
+    def mask_kinds(self) -> dict[int, MaskKind]:
+        return self._session.mask_kinds()
+
+    def confidences(self) -> dict[int, float]:
+        return self._session.confidences()
+
+    def clear_tracking(self) -> None:
+        self._session.clear_tracking()
+        self._wake()
+
+    def configure(self, config: EngineConfig) -> None:
+        self._session.configure(config)
+        self._wake()
+
+    def export(self, request: ExportRequest) -> None:
+        self._session.export(request)
+        self._wake()
+
+    def cancel_export(self) -> None:
+        self._session.cancel_export()
+        self._wake()
+
+    def start_recording(self, folder: Path) -> None:
+        self._session.start_recording(folder)
+        self._set_recording(True)
+
+    def stop_recording(self) -> None:
+        self._session.stop_recording()
+        self._set_recording(False)
+
+    # -- pulling -----------------------------------------------------------------------------------------------
+    def poll(self) -> None:
+        """Take what the session has for us. Called by the timer; tests call it directly."""
+        # Before the events: an item taken here was announced by a SourceOpened that is then certainly among them.
+        item = self._session.take_display()
+        for event in self._session.events():
+            self._dispatch(event)
+        item = item or self._early
+        self._early = None
+        if item is not None and item.generation == self._generation:
+            self.item_ready.emit(item)
+        elif item is not None and item.generation > self._generation:
+            self._early = item
+        self._set_pace()
+
+    def _dispatch(self, event: Event) -> None:
+        if isinstance(event, SourceOpened):
+            self._generation = event.generation
+            self._info = event.info
+            self._painted = frozenset()
+            self._unsaved = False
+            self._set_recording(False)
+            self.source_opened.emit(event.info)
+        elif isinstance(event, SourceClosed):
+            self._info = None
+            self._painted = frozenset()
+            self._unsaved = False
+            self._set_recording(False)
+            self.source_closed.emit()
+        elif isinstance(event, ModeChanged):
+            self._mode = event.mode
+            self.mode_changed.emit(event.mode)
+        elif isinstance(event, EngineProgress):
+            self.progress.emit(event)
+        elif isinstance(event, Notice):
+            self.notice.emit(event)
+        elif isinstance(event, MasksChanged):
+            self._unsaved = not self.live and bool(self._session.mask_kinds())
+            self.masks_changed.emit(event.first, event.last)
+        elif isinstance(event, TrackingFinished):
+            self.tracking_finished.emit(event.last_index)
+        elif isinstance(event, ExportProgress):
+            if event.finished and event.ok:
+                self._unsaved = False
+            self.export_progress.emit(event)
+        elif isinstance(event, ObjectsChanged):
+            self._painted = frozenset(event.object_ids)
+            self.objects_changed.emit(event.object_ids)
+
+    def _poll_stats(self) -> None:
+        self.stats_changed.emit(self._session.stats())
+
+    def _set_recording(self, recording: bool) -> None:
+        if recording != self._recording:
+            self._recording = recording
+            self.recording_changed.emit(recording)
+
+    def _wake(self) -> None:
+        self._awake_until = time.monotonic() + _AWAKE_S
+        self._set_pace()
+
+    def _set_pace(self) -> None:
+        active = self._mode in _ACTIVE_MODES or time.monotonic() < self._awake_until
+        interval = FAST_MS if active else IDLE_MS
+        if self._timer.interval() != interval and not self._stopped:
+            self._timer.setInterval(interval)

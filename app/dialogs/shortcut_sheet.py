@@ -1,0 +1,99 @@
+"""F1: every key and mouse button on one sheet, made from the table of actions."""
+
+from __future__ import annotations
+
+from html import escape
+
+from PyQt6.QtCore import Qt
+from PyQt6.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QTextBrowser,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.actions import ACTIONS, MOUSE, Actions, native_key, top_group
+from app.theme import Theme
+
+
+def sheet_rows(actions: Actions) -> list[tuple[str, list[tuple[str, str]]]]:
+    """(group, [(keys, what they do)]) for every action that has a key, then the mouse."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    slots_done = False
+    for spec in ACTIONS:
+        keys = actions.keys(spec.id)
+        if spec.id.startswith("object_"):
+            defaults = all(actions.keys(s.id) == list(s.keys) for s in ACTIONS if s.id.startswith("object_"))
+            if defaults:
+                if not slots_done:
+                    groups.setdefault(top_group(spec), []).append(("1 … 9, 0", "Select object 1 to 10"))
+                slots_done = True
+                continue
+        if keys:
+            title = "Tools" if spec.group == "Edit/Tool" else top_group(spec)
+            row = (" or ".join(native_key(key) for key in keys), spec.plain_text)
+            groups.setdefault(title, []).append(row)
+    return [*groups.items(), ("Mouse", list(MOUSE))]
+
+
+class ShortcutSheet(QDialog):
+    """Two columns and a filter; stays open beside the work."""
+
+    def __init__(self, actions: Actions, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(self.tr("Keys and mouse"))
+        self.resize(820, 620)
+        self._rows = sheet_rows(actions)
+        self._theme = theme
+        label = QLabel(self.tr("&Find"))
+        self.filter = QLineEdit()
+        self.filter.setAccessibleName(self.tr("Find a key or an action"))
+        self.filter.setClearButtonEnabled(True)
+        self.filter.textChanged.connect(self._show)
+        label.setBuddy(self.filter)
+        self.text = QTextBrowser()
+        self.text.setAccessibleName(self.tr("Keys and mouse"))
+        self.text.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.rejected.connect(self.reject)
+        top = QHBoxLayout()
+        top.addWidget(label)
+        top.addWidget(self.filter, 1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(14, 14, 14, 12)
+        column.addLayout(top)
+        column.addWidget(self.text, 1)
+        column.addWidget(buttons)
+        self._show()
+
+    def _show(self) -> None:
+        wanted = self.filter.text().casefold()
+        groups = []
+        for title, rows in self._rows:
+            kept = [row for row in rows if wanted in f"{row[0]} {row[1]} {title}".casefold()]
+            if kept:
+                groups.append((title, kept))
+        # Balanced by rows: groups go left until half of them are there.
+        total = sum(len(rows) + 2 for _, rows in groups)
+        left: list[str] = []
+        right: list[str] = []
+        done = 0
+        for title, rows in groups:
+            (left if done * 2 < total and not right else right).append(self._group(title, rows))
+            done += len(rows) + 2
+        cell = '<td width="50%" valign="top" style="padding-right:14px">'
+        body = f'<table width="100%"><tr>{cell}{"".join(left)}</td>{cell}{"".join(right)}</td></tr></table>'
+        self.text.setHtml(body if groups else f"<p>{escape(self.tr('Nothing found.'))}</p>")
+
+    def _group(self, title: str, rows: list[tuple[str, str]]) -> str:
+        key_style = f"color:{self._theme.link}; font-weight:600; padding:2px 12px 2px 0"
+        lines = "".join(
+            f'<tr><td style="{key_style}">{escape(keys)}</td><td style="padding:2px 0">{escape(text)}</td></tr>'
+            for keys, text in rows
+        )
+        heading = f'<p style="font-weight:600; font-size:large; margin:10px 0 2px 0">{escape(title)}</p>'
+        return f"{heading}<table>{lines}</table>"

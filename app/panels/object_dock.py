@@ -1,0 +1,253 @@
+"""The list of objects: colour, name, eye, lock, delete. Shows an `ObjectList` and changes nothing but that list."""
+
+from __future__ import annotations
+
+from PyQt6.QtCore import QSize, Qt, pyqtSignal
+from PyQt6.QtGui import QCloseEvent, QColor, QIcon, QKeyEvent, QKeySequence, QMouseEvent, QPainter, QPixmap
+from PyQt6.QtWidgets import (
+    QColorDialog,
+    QDockWidget,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.actions import Actions
+from app.icons import make_icon
+from app.panels.controls import Button
+from app.state.objects import ObjectItem, ObjectList
+from app.theme import Theme
+
+
+def swatch(color: tuple[int, int, int], size: int = 16) -> QIcon:
+    """A rounded square of one colour."""
+    pixmap = QPixmap(size * 2, size * 2)
+    pixmap.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(pixmap)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setPen(QColor(128, 128, 128))
+    painter.setBrush(QColor(*color))
+    painter.drawRoundedRect(pixmap.rect().adjusted(2, 2, -3, -3), 7, 7)
+    painter.end()
+    return QIcon(pixmap)
+
+
+class NameEdit(QLineEdit):
+    """A name that becomes a field on double click or F2; until then a click on it selects the object."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.editingFinished.connect(lambda: self.deselect())
+
+    def mousePressEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802
+        if self.hasFocus():
+            super().mousePressEvent(event)
+        elif event is not None:
+            event.ignore()  # the row takes it
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802
+        self.setFocus(Qt.FocusReason.OtherFocusReason)
+        self.selectAll()
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802
+        if event is not None and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Escape):
+            if event.key() == Qt.Key.Key_Escape:
+                self.undo()
+            self.clearFocus()
+            return
+        super().keyPressEvent(event)
+
+
+class ObjectRow(QFrame):
+    """One object."""
+
+    def __init__(self, item: ObjectItem, objects: ObjectList, theme: Theme) -> None:
+        super().__init__()
+        self.setObjectName("objectRow")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.object_id = item.id
+        self._objects = objects
+        self._theme = theme
+        self._item = item
+        self._color = Button()
+        self._color.clicked.connect(self._choose_color)
+        self._key = QLabel()
+        self._key.setProperty("role", "muted")
+        self._key.setFixedWidth(14)
+        self._key.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.name = NameEdit(item.name)
+        self.name.editingFinished.connect(self._rename)
+        self.eye = Button()
+        self.eye.clicked.connect(lambda: objects.set_visible(self.object_id, not self._item.visible))
+        self.lock = Button()
+        self.lock.clicked.connect(lambda: objects.set_locked(self.object_id, not self._item.locked))
+        self.delete = Button()
+        self.delete.clicked.connect(lambda: objects.remove(self.object_id))
+        row = QHBoxLayout(self)
+        row.setContentsMargins(4, 2, 4, 2)
+        row.setSpacing(2)
+        row.addWidget(self._key)
+        row.addWidget(self._color)
+        row.addWidget(self.name, 1)
+        for button in (self.eye, self.lock, self.delete):
+            button.setIconSize(QSize(16, 16))
+            row.addWidget(button)
+
+    def show_item(self, item: ObjectItem, position: int, selected: bool, theme: Theme) -> None:
+        self._item, self._theme = item, theme
+        key = str((position + 1) % 10) if position < 10 else ""
+        self._key.setText(key)
+        self._color.setIcon(swatch(item.color))
+        if not self.name.hasFocus():
+            self.name.setText(item.name)
+            self.name.setCursorPosition(0)
+        off = theme.disabled
+        self.eye.setIcon(make_icon("eye" if item.visible else "eye_off", theme.text if item.visible else off, off))
+        self.lock.setIcon(make_icon("lock" if item.locked else "unlock", theme.text if item.locked else off, off))
+        self.delete.setIcon(make_icon("trash", theme.muted, off))
+        self._label(item, key)
+        if self.property("selected") != selected:
+            self.setProperty("selected", selected)
+            if (style := self.style()) is not None:
+                style.unpolish(self)
+                style.polish(self)
+
+    def _label(self, item: ObjectItem, key: str) -> None:
+        hint = f" ({key})" if key else ""
+        self.setAccessibleName(item.name)
+        self.setToolTip(self.tr("Click to paint %1").replace("%1", item.name) + hint)
+        self.name.setAccessibleName(self.tr("Name of object %1").replace("%1", str(item.id)))
+        self.name.setToolTip(self.tr("Double click to rename") + hint)
+        tips = (
+            (self._color, self.tr("Change the colour of %1")),
+            (self.eye, self.tr("Hide %1") if item.visible else self.tr("Show %1")),
+            (self.lock, self.tr("Unlock %1") if item.locked else self.tr("Lock %1 against the brush")),
+            (self.delete, self.tr("Delete %1 from every frame")),
+        )
+        for button, text in tips:
+            button.setToolTip(text.replace("%1", item.name))
+            button.setAccessibleName(text.replace("%1", item.name))
+
+    def mousePressEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802
+        if event is not None and event.button() == Qt.MouseButton.LeftButton:
+            self._objects.select(self.object_id)
+
+    def _rename(self) -> None:
+        if self.object_id in self._objects and self.name.text().strip() != self._item.name:
+            self._objects.rename(self.object_id, self.name.text())
+            self.name.setText(self._item.name)
+
+    def _choose_color(self) -> None:
+        color = QColorDialog.getColor(
+            QColor(*self._item.color), self, self.tr("Colour of %1").replace("%1", self._item.name)
+        )
+        if color.isValid():
+            self._objects.recolor(self.object_id, (color.red(), color.green(), color.blue()))
+
+
+class ObjectDock(QDockWidget):
+    """The dock on the right."""
+
+    hidden_by_user = pyqtSignal()
+
+    def __init__(self, objects: ObjectList, actions: Actions, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(self.tr("Objects"))
+        self.setObjectName("objectDock")
+        self.setAllowedAreas(Qt.DockWidgetArea.LeftDockWidgetArea | Qt.DockWidgetArea.RightDockWidgetArea)
+        self.setFeatures(
+            QDockWidget.DockWidgetFeature.DockWidgetMovable | QDockWidget.DockWidgetFeature.DockWidgetClosable
+        )
+        self._objects = objects
+        self._theme = theme
+        self._rows: dict[int, ObjectRow] = {}
+        self.setTitleBarWidget(self._title(actions))
+        self._empty = QLabel(
+            self.tr("No objects yet.\n\nPaint on the picture: the first stroke makes object 1. N adds another one.")
+        )
+        self._empty.setProperty("role", "muted")
+        self._empty.setWordWrap(True)
+        self._empty.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
+        self._empty.setContentsMargins(10, 8, 10, 8)
+        inner = QWidget()
+        self._column = QVBoxLayout(inner)
+        self._column.setContentsMargins(4, 4, 4, 4)
+        self._column.setSpacing(1)
+        self._column.addWidget(self._empty)
+        self._column.addStretch(1)
+        area = QScrollArea()
+        area.setWidget(inner)
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setMinimumWidth(190)
+        area.setAccessibleName(self.tr("Objects"))
+        self._area = area
+        self.setWidget(area)
+        objects.changed.connect(self.refresh)
+        objects.selection_changed.connect(self.refresh)
+        self.refresh()
+
+    def _title(self, actions: Actions) -> QFrame:
+        title = QFrame()
+        title.setObjectName("dockTitle")
+        label = QLabel(self.tr("Objects"))
+        label.setProperty("role", "heading")
+        self._add_action = actions["new_object"]
+        self.add_button = Button(self.tr("New object"))
+        self.add_button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.add_button.setIconSize(QSize(16, 16))
+        self.add_button.clicked.connect(self._add_action.trigger)
+        self._add_action.changed.connect(self._label_add_button)
+        self._label_add_button()
+        row = QHBoxLayout(title)
+        row.setContentsMargins(10, 3, 4, 3)
+        row.addWidget(label)
+        row.addStretch(1)
+        row.addWidget(self.add_button)
+        title.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        return title
+
+    def _label_add_button(self) -> None:
+        key = self._add_action.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
+        self.add_button.setText(self.tr("Add") + (f" ({key})" if key else ""))
+        self.add_button.setToolTip(self._add_action.toolTip())
+        self.add_button.setEnabled(self._add_action.isEnabled())
+
+    def row(self, object_id: int) -> ObjectRow:
+        return self._rows[object_id]
+
+    def apply_theme(self, theme: Theme) -> None:
+        self._theme = theme
+        self.add_button.setIcon(make_icon("plus", theme.text, theme.disabled))
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the list as it is now; rows that stay keep their focus."""
+        items = self._objects.items
+        for object_id in set(self._rows) - {item.id for item in items}:
+            row = self._rows.pop(object_id)
+            self._column.removeWidget(row)
+            row.hide()
+            row.deleteLater()
+        for position, item in enumerate(items):
+            row = self._rows.get(item.id) or ObjectRow(item, self._objects, self._theme)
+            self._rows[item.id] = row
+            if self._column.indexOf(row) != position:
+                self._column.insertWidget(position, row)
+            selected = item.id == self._objects.selected_id
+            row.show_item(item, position, selected, self._theme)
+            if selected and row.isVisible():
+                self._area.ensureWidgetVisible(row, 0, 8)
+        self._empty.setVisible(not items)
+
+    def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
+        super().closeEvent(event)
+        self.hidden_by_user.emit()

@@ -1,0 +1,1 @@
+"""The main window: wiring and the controllers behind its actions."""

@@ -1,0 +1,222 @@
+"""The main window: puts the parts together and connects them. What they do is in their own files."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from PyQt6.QtCore import QSize, Qt
+from PyQt6.QtGui import QCloseEvent, QDragEnterEvent, QDragLeaveEvent, QDropEvent
+from PyQt6.QtWidgets import QMainWindow, QStackedWidget, QVBoxLayout, QWidget
+
+from app.actions import Actions
+from app.bridge import EngineBridge
+from app.canvas.canvas import Canvas
+from app.dialogs.key_editor import KeyEditor
+from app.dialogs.shortcut_sheet import ShortcutSheet
+from app.dialogs.text_dialogs import AboutDialog, DiagnosticsDialog
+from app.icons import application_icon
+from app.panels.drop_hint import DropHint
+from app.panels.notice_stack import NoticeStack
+from app.panels.object_dock import ObjectDock
+from app.panels.status_bar import StatusBar
+from app.panels.timeline import Timeline
+from app.panels.tool_bars import ToolBar, ToolOptions
+from app.panels.transport_bar import TransportBar
+from app.panels.welcome import Welcome
+from app.settings import Settings
+from app.state.objects import ObjectList
+from app.theme import Theme, ThemeManager
+from app.window.drops import accepts
+from app.window.editing import EditingController
+from app.window.engine_menu import EngineMenu
+from app.window.looks import LooksController
+from app.window.menus import MenuBuilder
+from app.window.opening import OpeningController
+from app.window.output import OutputController
+from app.window.tracking import TrackingController
+from engine.runtime.config import EngineConfig
+from engine.runtime.messages import Notice
+from engine.video.source import SourceInfo
+
+_LOG = logging.getLogger(__name__)
+
+SHUTDOWN_S = 5.0
+
+
+class MainWindow(QMainWindow):
+    """One window, one session."""
+
+    def __init__(
+        self, bridge: EngineBridge, settings: Settings, config: EngineConfig, log_file: Path | None = None
+    ) -> None:
+        super().__init__()
+        self.bridge = bridge
+        self.settings = settings
+        self._log_file = log_file
+        self._asks_before_closing = True
+        self.stopped_in_time = True
+        self.setObjectName("mainWindow")
+        self.setWindowIcon(application_icon())
+        self.setMinimumSize(QSize(760, 480))
+        self.setAcceptDrops(True)
+        self.themes = ThemeManager(self)
+        self.actions_table = Actions(self, settings)
+        self.objects = ObjectList(self)
+        self._make_panels(self.themes.theme)
+        self._make_controllers(config)
+        self._connect()
+        self._show_title(None)
+        self._restore()
+        self.looks.start()
+        self._apply_theme(self.themes.theme)
+
+    # -- parts -------------------------------------------------------------------------------------------------
+    def _make_panels(self, theme: Theme) -> None:
+        actions = self.actions_table
+        bar = self.menuBar()
+        assert bar is not None
+        self.menus = MenuBuilder(bar, actions).slots
+        self.canvas = Canvas()
+        self.canvas.set_objects(self.objects)
+        self.welcome = Welcome(self.menus["cameras"])
+        self.stage = QStackedWidget()
+        self.stage.addWidget(self.welcome)
+        self.stage.addWidget(self.canvas)
+        self.transport = TransportBar(actions, theme)
+        self.timeline = Timeline(theme)
+        central = QWidget()
+        column = QVBoxLayout(central)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self.stage, 1)
+        column.addWidget(self.transport)
+        column.addWidget(self.timeline)
+        self.setCentralWidget(central)
+        self.notices = NoticeStack(self.stage, theme)
+        self.drop_hint = DropHint(central, theme)
+        self.tool_options = ToolOptions(actions)
+        self.tool_bar = ToolBar(actions, self.canvas.tool_names)
+        self.addToolBar(Qt.ToolBarArea.TopToolBarArea, self.tool_options)
+        self.addToolBar(Qt.ToolBarArea.LeftToolBarArea, self.tool_bar)
+        self.object_dock = ObjectDock(self.objects, actions, theme)
+        self.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self.object_dock)
+        self.status = StatusBar()
+        self.setStatusBar(self.status)
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.NoContextMenu)  # no menu to lose the tool bars with
+
+    def _make_controllers(self, config: EngineConfig) -> None:
+        bridge, actions, settings, canvas = self.bridge, self.actions_table, self.settings, self.canvas
+        self.editing = EditingController(bridge, actions, canvas, self.objects)
+        self.tracking = TrackingController(bridge, actions, canvas, self.transport, self.timeline)
+        self.output = OutputController(bridge, actions, settings, canvas, self)
+        self.opening = OpeningController(bridge, actions, settings, self.editing, self, self.output.may_discard)
+        self.camera_menu = self.opening.fill_menus(self.menus["cameras"], self.menus["recent"])
+        self.engine_menu = EngineMenu(self.menus, bridge, settings, config, self)
+        self.looks = LooksController(self, actions, canvas, self.tool_options, self.object_dock, self.themes, settings)
+
+    def _connect(self) -> None:
+        bridge = self.bridge
+        bridge.notice.connect(self.notices.show_notice)
+        for controller in (self.editing, self.tracking, self.output, self.opening):
+            controller.notice.connect(self.notices.show_notice)
+        bridge.source_opened.connect(self._on_source_opened)
+        bridge.source_closed.connect(lambda: self._on_source_closed())
+        bridge.progress.connect(self.status.show_progress)
+        bridge.stats_changed.connect(self.status.show_stats)
+        self.themes.changed.connect(self._apply_theme)
+        self.welcome.open_file.connect(self.opening.ask_video)
+        self.welcome.open_demo.connect(self.opening.open_demo)
+        self.welcome.open_recent.connect(self.opening.open)
+        self.opening.recent_changed.connect(lambda: self.welcome.set_recent(self.settings.recent))
+        self.welcome.set_recent(self.settings.recent)
+        on = self.actions_table.on
+        on("quit", self.close)
+        on("keys", self._show_keys)
+        on("remap_keys", lambda: KeyEditor(self.actions_table, self).exec())
+        on("diagnostics", self._show_diagnostics)
+        on("about", lambda: AboutDialog(self).exec())
+
+    # -- source ------------------------------------------------------------------------------------------------
+    def _on_source_opened(self, info: SourceInfo) -> None:
+        self._show_title(info)
+        self.status.show_source(info)
+        self.stage.setCurrentWidget(self.canvas)
+        self.canvas.setFocus()
+
+    def _on_source_closed(self) -> None:
+        self._show_title(None)
+        self.status.show_source(None)
+        self.tool_options.show_zoom(None)
+        self.stage.setCurrentWidget(self.welcome)
+
+    def _show_title(self, info: SourceInfo | None) -> None:
+        self.setWindowTitle("LiveMask" if info is None else f"{info.name}[*] - LiveMask")
+
+    def show_notice(self, notice: Notice) -> None:
+        """Show a notice that does not come from the session."""
+        self.notices.show_notice(notice)
+
+    # -- looks -------------------------------------------------------------------------------------------------
+    def _apply_theme(self, theme: Theme) -> None:
+        for part in (self.welcome, self.transport, self.timeline, self.tool_options, self.object_dock):
+            part.apply_theme(theme)
+        self.notices.apply_theme(theme)
+        self.drop_hint.apply_theme(theme)
+
+    def _restore(self) -> None:
+        geometry, state = self.settings.geometry, self.settings.window_state
+        if geometry is None or not self.restoreGeometry(geometry):
+            self.resize(1280, 800)
+        if state is not None:
+            self.restoreState(state)
+
+    # -- help --------------------------------------------------------------------------------------------------
+    def _show_keys(self) -> None:
+        sheet = ShortcutSheet(self.actions_table, self.themes.theme, self)
+        sheet.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        sheet.show()
+
+    def _show_diagnostics(self) -> None:
+        files = [(self.tr("Settings"), self.settings.path)]
+        if self._log_file is not None:
+            files.append((self.tr("Log"), self._log_file))
+        dialog = DiagnosticsDialog(files, self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
+
+    # -- drag and drop -----------------------------------------------------------------------------------------
+    def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:  # noqa: N802
+        if event is not None and accepts(event.mimeData()):
+            event.acceptProposedAction()
+            self.drop_hint.appear(self.tr("Drop to open"))
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent | None) -> None:  # noqa: N802
+        self.drop_hint.hide()
+
+    def dropEvent(self, event: QDropEvent | None) -> None:  # noqa: N802
+        self.drop_hint.hide()
+        mime = event.mimeData() if event is not None else None
+        if event is not None and mime is not None and self.opening.drop(mime):
+            event.acceptProposedAction()
+
+    # -- the end -----------------------------------------------------------------------------------------------
+    def close_at_once(self) -> None:
+        """Close without asking (the process is told to end)."""
+        self._asks_before_closing = False
+        self.close()
+
+    def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
+        if event is None:
+            return
+        if self._asks_before_closing and not self.output.may_discard():
+            event.ignore()
+            return
+        self.settings.geometry = self.saveGeometry()
+        self.settings.window_state = self.saveState()
+        self.settings.sync()
+        self.hide()  # what follows may take a moment
+        self.stopped_in_time = self.bridge.shutdown(SHUTDOWN_S)
+        if not self.stopped_in_time:
+            _LOG.warning("a worker did not stop within %s s", SHUTDOWN_S)
+        super().closeEvent(event)
