@@ -185,15 +185,15 @@ ACTIONS: tuple[ActionSpec, ...] = tuple(entry for entry in TABLE if isinstance(e
 
 MOUSE: tuple[tuple[str, str], ...] = (
     ("Left button", "Paint with the chosen tool"),
-    ("Right button, or Ctrl/Alt + left", "Erase; with Shift every object"),
-    ("Middle click", "Show or hide the object under the pointer"),
-    ("Shift + middle click", "Select the object under the pointer"),
-    ("Middle drag, or hold Space and drag", "Move the picture"),
+    ("Right button, Ctrl + left", "Erase; with Shift every object"),
+    ("Middle click", "Show or hide an object"),
+    ("Shift + middle click", "Select an object"),
+    ("Middle drag, Space + drag", "Move the picture"),
     ("Wheel", "Zoom at the pointer"),
     ("Ctrl + wheel", "Brush size"),
-    ("Enter, Esc, Backspace", "Finish, give up, take a corner back (polygon)"),
-    ("Click or drag on the time line", "Go to a frame"),
-    ("Drop files on the window", "Open a video, folder or picture, or use a PNG as a mask"),
+    ("Enter, Esc, Backspace", "Polygon: finish, give up, one corner back"),
+    ("Drag on the time line", "Go to a frame"),
+    ("Drop on the window", "Open it; a PNG mask is used as mask"),
 )
 
 
@@ -232,6 +232,7 @@ class Actions(QObject):
             action.setCheckable(spec.checkable)
             action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
             # Text heuristics would move "Quit", "About" and "Preferences" out of their menus on macOS only.
+            action.setIconVisibleInMenu(not spec.checkable)  # there the tick says it
             action.setMenuRole(QAction.MenuRole.NoRole)
             if spec.exclusive:
                 groups.setdefault(spec.exclusive, QActionGroup(self)).addAction(action)

@@ -65,12 +65,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def make_application() -> QApplication:
-    from PyQt6.QtCore import Qt
     from PyQt6.QtWidgets import QApplication
 
     from app.icons import application_icon
 
-    QApplication.setAttribute(Qt.ApplicationAttribute.AA_DontShowIconsInMenus)
     application = QApplication(sys.argv[:1])
     application.setApplicationName("LiveMask")
     application.setOrganizationName("LiveMask")

@@ -40,10 +40,10 @@ QToolButton:pressed {{ background: {hover}; }}
 QToolButton:checked {{ background: {t.accent}; color: {t.on_accent}; }}
 QToolButton:disabled {{ color: {t.disabled}; }}
 QToolButton:focus {{ border: 1px solid {t.link}; }}
-QToolButton#bigPlay {{ background: {t.accent}; border-radius: 19px; padding: 8px; min-width: 20px; min-height: 20px; }}
+QToolButton#bigPlay {{ background: {t.accent}; border-radius: 21px; padding: 0; }}
 QToolButton#bigPlay:hover {{ background: {t.tracked if t.dark else "#0e5a4c"}; }}
 QToolButton#bigPlay:disabled {{ background: {t.raised}; }}
-QToolButton#bigPlay:focus {{ border: 2px solid {t.text}; padding: 7px; }}
+QToolButton#bigPlay:focus {{ border: 2px solid {t.text}; }}
 QToolButton#recordButton:checked {{ background: {t.live}; }}
 
 QPushButton {{ background: {t.raised}; border: 1px solid {t.border}; border-radius: 5px; padding: 5px 14px;
@@ -62,19 +62,26 @@ QLineEdit, QPlainTextEdit, QTextBrowser, QListWidget, QTableWidget, QScrollArea#
 QLineEdit {{ padding: 4px 6px; }}
 QLineEdit:focus, QPlainTextEdit:focus, QTextBrowser:focus, QListWidget:focus, QTableWidget:focus {{
   border: 1px solid {t.link}; }}
-QCheckBox:focus {{ color: {t.link}; }}
 QCheckBox::indicator {{ width: 15px; height: 15px; border: 1px solid {t.strong_border}; border-radius: 3px;
   background: {t.surface}; }}
 QCheckBox::indicator:checked {{ background: {t.accent}; border-color: {t.accent};
   image: url("{tick.as_posix()}"); }}
 QCheckBox::indicator:focus {{ border: 2px solid {t.link}; }}
 
+QSlider {{ background: transparent; border: 1px solid transparent; }}
 QSlider::groove:horizontal {{ height: 4px; border-radius: 2px; background: {t.border}; }}
+QSlider::add-page:horizontal {{ background: {t.border}; border-radius: 2px; }}
 QSlider::sub-page:horizontal {{ background: {t.tracked}; border-radius: 2px; }}
 QSlider::handle:horizontal {{ background: {t.text}; width: 12px; height: 12px; margin: -4px 0; border-radius: 6px; }}
 QSlider::handle:horizontal:hover {{ background: {t.link}; }}
 QSlider:focus {{ border: 1px solid {t.link}; border-radius: 4px; }}
-QSlider:disabled::sub-page:horizontal, QSlider::handle:horizontal:disabled {{ background: {t.disabled}; }}
+QSlider::sub-page:horizontal:disabled, QSlider::handle:horizontal:disabled {{ background: {t.disabled}; }}
+
+QDialogButtonBox {{ dialogbuttonbox-buttons-have-icons: 0; }}
+QPushButton#recentLink {{ background: transparent; border: 1px solid transparent; color: {t.link}; padding: 2px 4px;
+  text-align: left; }}
+QPushButton#recentLink:hover {{ text-decoration: underline; }}
+QPushButton#recentLink:focus {{ border: 1px solid {t.link}; }}
 
 QProgressBar {{ background: {t.raised}; border: 0; border-radius: 3px; text-align: center; color: {t.text}; }}
 QProgressBar::chunk {{ background: {t.tracked}; border-radius: 3px; }}

@@ -23,7 +23,8 @@ class Theme:
         window: bars and docks; surface: fields and lists; raised: buttons and hovered rows; canvas: around the picture.
         text, muted, disabled: three strengths of writing (disabled is exempt from the contrast rule, as in WCAG 1.4.3).
         accent: fill of the chosen thing, with on_accent written on it; link: accent as writing on window.
-        tracked, keyframe, stale: the timeline's three kinds of mask. live: the LIVE and REC marks.
+        tracked, keyframe, stale: the timeline's three kinds of mask; unsure, lost: tracked with little confidence.
+        live: the LIVE and REC marks.
         info, warning, error: edge and icon of a notice, all readable on surface.
     """
 
@@ -43,6 +44,8 @@ class Theme:
     tracked: str
     keyframe: str
     stale: str
+    unsure: str
+    lost: str
     live: str
     info: str
     warning: str
@@ -68,8 +71,10 @@ DARK = Theme(
     on_accent="#ffffff",
     link="#5fd0be",
     tracked="#3aa795",
-    keyframe="#ffffff",
-    stale="#a97b34",
+    keyframe="#ffd166",
+    stale="#7d8187",
+    unsure="#efb04a",
+    lost="#f0766b",
     live="#ff6b5e",
     info="#7db7f0",
     warning="#efb04a",
@@ -91,8 +96,10 @@ LIGHT = Theme(
     on_accent="#ffffff",
     link="#0c6b5a",
     tracked="#2a9a86",
-    keyframe="#17181a",
-    stale="#c98a2b",
+    keyframe="#d99a00",
+    stale="#9a9ea4",
+    unsure="#e3a536",
+    lost="#d95c50",
     live="#c22f22",
     info="#1a64ad",
     warning="#8a5a00",

@@ -55,6 +55,8 @@ class ExportDialog(QDialog):
         self._video_browse = QPushButton(self.tr("Choose…"))
         self._video_browse.setAccessibleName(self.tr("Choose the overlay video file"))
         self._video_browse.clicked.connect(self._choose_video)
+        for button in (self._png_browse, self._video_browse):
+            button.setAutoDefault(False)  # Enter means Export
         self.progress = QProgressBar()
         self.progress.setAccessibleName(self.tr("Export progress"))
         self.progress.hide()

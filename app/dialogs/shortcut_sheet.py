@@ -19,6 +19,8 @@ from PyQt6.QtWidgets import (
 from app.actions import ACTIONS, MOUSE, Actions, native_key, top_group
 from app.theme import Theme
 
+_COLUMNS = 3
+
 
 def sheet_rows(actions: Actions) -> list[tuple[str, list[tuple[str, str]]]]:
     """(group, [(keys, what they do)]) for every action that has a key, then the mouse."""
@@ -41,12 +43,12 @@ def sheet_rows(actions: Actions) -> list[tuple[str, list[tuple[str, str]]]]:
 
 
 class ShortcutSheet(QDialog):
-    """Two columns and a filter; stays open beside the work."""
+    """Columns and a filter; stays open beside the work."""
 
     def __init__(self, actions: Actions, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle(self.tr("Keys and mouse"))
-        self.resize(820, 620)
+        self.resize(1060, 680)
         self._rows = sheet_rows(actions)
         self._theme = theme
         label = QLabel(self.tr("&Find"))
@@ -77,17 +79,23 @@ class ShortcutSheet(QDialog):
             kept = [row for row in rows if wanted in f"{row[0]} {row[1]} {title}".casefold()]
             if kept:
                 groups.append((title, kept))
-        # Balanced by rows: groups go left until half of them are there.
+        columns = self._columns(groups)
+        cell = f'<td width="{100 // _COLUMNS}%" valign="top" style="padding-right:12px">'
+        body = "".join(f"{cell}{''.join(column)}</td>" for column in columns)
+        nothing = f"<p>{escape(self.tr('Nothing found.'))}</p>"
+        self.text.setHtml(f'<table width="100%"><tr>{body}</tr></table>' if groups else nothing)
+
+    def _columns(self, groups: list[tuple[str, list[tuple[str, str]]]]) -> list[list[str]]:
+        """The groups in reading order, spread over columns of about the same height."""
         total = sum(len(rows) + 2 for _, rows in groups)
-        left: list[str] = []
-        right: list[str] = []
+        columns: list[list[str]] = [[] for _ in range(_COLUMNS)]
         done = 0
         for title, rows in groups:
-            (left if done * 2 < total and not right else right).append(self._group(title, rows))
-            done += len(rows) + 2
-        cell = '<td width="50%" valign="top" style="padding-right:14px">'
-        body = f'<table width="100%"><tr>{cell}{"".join(left)}</td>{cell}{"".join(right)}</td></tr></table>'
-        self.text.setHtml(body if groups else f"<p>{escape(self.tr('Nothing found.'))}</p>")
+            height = len(rows) + 2
+            middle = done + height / 2
+            columns[min(int(middle * _COLUMNS / max(total, 1)), _COLUMNS - 1)].append(self._group(title, rows))
+            done += height
+        return columns
 
     def _group(self, title: str, rows: list[tuple[str, str]]) -> str:
         key_style = f"color:{self._theme.link}; font-weight:600; padding:2px 12px 2px 0"

@@ -95,7 +95,7 @@ class AboutDialog(QDialog):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle(self.tr("About LiveMask"))
-        self.resize(620, 480)
+        self.resize(720, 520)
         logo = QLabel()
         logo.setPixmap(draw("livemask", "#ffffff", 56, self.devicePixelRatioF()))
         title = QLabel("LiveMask")
@@ -124,6 +124,7 @@ class AboutDialog(QDialog):
         method.setWordWrap(True)
         self.licences = QTextBrowser()
         self.licences.setAccessibleName(self.tr("Licences"))
+        self.licences.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
         self.licences.setPlainText(licence_text())
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)

@@ -10,7 +10,7 @@ from PyQt6.QtGui import QColor, QFont, QMouseEvent, QPainter, QPaintEvent, QPen,
 from PyQt6.QtWidgets import QSizePolicy, QWidget
 
 from app.panels.timeline_model import Span, TimelineModel, tick_step
-from app.panels.transport_bar import timecode
+from app.panels.transport_bar import clock, timecode
 from app.theme import Theme
 from engine.runtime.messages import MaskKind
 from engine.video.source import SourceInfo
@@ -19,6 +19,7 @@ _SIDE = 14.0
 _RULER = 15.0
 _BAR_TOP = 20.0
 _BAR_HEIGHT = 14.0
+_LOST, _UNSURE, _SURE = 0.2, 0.55, 0.8  # confidences with colours of their own
 
 
 class Timeline(QWidget):
@@ -187,7 +188,7 @@ class Timeline(QWidget):
         for index in range(0, self._model.count, step):
             x = self.x_of(index)
             painter.drawLine(QPointF(x, _RULER - 1), QPointF(x, _RULER + 3))
-            text = timecode(index / fps, None)[:-3] if fps and step >= fps else str(index)
+            text = clock(index / fps) if fps and step >= fps else str(index)
             width = painter.fontMetrics().horizontalAdvance(text)
             left = min(max(x - width / 2, 2.0), self.width() - width - 2.0)
             painter.drawText(QPointF(left, _RULER - 4), text)
@@ -195,13 +196,20 @@ class Timeline(QWidget):
     def _draw_span(self, painter: QPainter, span: Span) -> None:
         color = QColor(self._theme.stale if span.kind is MaskKind.STALE else self._theme.tracked)
         if span.confidence is not None and span.kind is MaskKind.TRACKED:
-            color = _mix(QColor(self._theme.error), color, min(max((span.confidence - 0.3) / 0.5, 0.0), 1.0))
+            color = self._sureness(span.confidence)
         left, right = self.x_of(span.first), self.x_of(span.last)
         cell = max((self.width() - 2 * _SIDE) / max(self._model.count - 1, 1), 1.0)
         box = QRectF(left - cell / 2, _BAR_TOP + 3, right - left + cell, _BAR_HEIGHT - 6)
         painter.fillRect(box, color)
         if span.kind is MaskKind.STALE:  # told apart without colour, too
             painter.fillRect(box, Qt.BrushStyle.BDiagPattern)
+
+    def _sureness(self, confidence: float) -> QColor:
+        """From the tracked colour (sure) over amber to red (lost)."""
+        sure, unsure, lost = (QColor(c) for c in (self._theme.tracked, self._theme.unsure, self._theme.lost))
+        if confidence >= _UNSURE:
+            return _mix(unsure, sure, min((confidence - _UNSURE) / (_SURE - _UNSURE), 1.0))
+        return _mix(lost, unsure, max((confidence - _LOST) / (_UNSURE - _LOST), 0.0))
 
     def _draw_marks(self, painter: QPainter, bar: QRectF) -> None:
         shade = QColor(self._theme.canvas)
@@ -250,7 +258,7 @@ class Timeline(QWidget):
 
     def _paint_playhead(self, painter: QPainter) -> None:
         x = self.x_of(self._current)
-        color = QColor(self._theme.live)
+        color = QColor(self._theme.text)
         painter.setPen(QPen(color, 2))
         painter.drawLine(QPointF(x, _RULER), QPointF(x, self.height() - 5.0))
         painter.setPen(Qt.PenStyle.NoPen)
@@ -289,7 +297,7 @@ class Timeline(QWidget):
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(QColor(self._theme.live))
             painter.drawEllipse(QPointF(x + 5, middle), 5, 5)
-            text = f"{word}  {timecode(elapsed)[:-3]}"
+            text = f"{word}  {clock(elapsed)}"
             painter.setPen(QColor(self._theme.text))
             width = painter.fontMetrics().horizontalAdvance(text)
             painter.drawText(QRectF(x + 17, 0, width + 4, self.height()), Qt.AlignmentFlag.AlignVCenter, text)

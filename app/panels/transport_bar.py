@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from PyQt6.QtCore import QSize, Qt
 from PyQt6.QtGui import QResizeEvent
-from PyQt6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 
 from app.actions import Actions
 from app.icons import make_icon
 from app.panels.controls import Button, action_button
+from app.panels.elided_label import ElidedLabel
 from app.theme import Theme
 from app.transport_logic import hint_text, state_text
 from engine.runtime.messages import MaskKind, Mode
@@ -19,17 +20,20 @@ _FILE_RIGHT = ("step_forward", "track_forward", "to_end")
 _LIVE = ("freeze", "record")
 
 
-def timecode(seconds: float, fps: float | None = None) -> str:
-    """ "MM:SS:FF" (frames of the second) where the rate is known, else "MM:SS.hh"; hours in front if any."""
+def timecode(seconds: float, fps: float | None) -> str:
+    """SMPTE style "HH:MM:SS:FF" (frames of the second) where the rate is known, else "HH:MM:SS.hh"."""
     whole = int(seconds)
-    hours, rest = divmod(whole, 3600)
-    clock = f"{rest // 60:02}:{rest % 60:02}"
-    if hours:
-        clock = f"{hours}:{clock}"
     if fps:
         # Rounding keeps 0.9999 of a second from showing as the frame before.
-        return f"{clock}:{min(int((seconds - whole) * fps + 0.001), int(fps)):02}"
-    return f"{clock}.{int((seconds - whole) * 100):02}"
+        return f"{clock(whole, hours=True)}:{min(int((seconds - whole) * fps + 0.001), int(fps)):02}"
+    return f"{clock(whole, hours=True)}.{int((seconds - whole) * 100):02}"
+
+
+def clock(seconds: float, hours: bool = False) -> str:
+    """ "MM:SS", or "HH:MM:SS" when that long or asked for."""
+    whole = int(seconds)
+    text = f"{whole % 3600 // 60:02}:{whole % 60:02}"
+    return f"{whole // 3600:02}:{text}" if hours or whole >= 3600 else text
 
 
 class TransportBar(QFrame):
@@ -41,16 +45,16 @@ class TransportBar(QFrame):
         self._actions = actions
         self._theme = theme
         self._running = False
-        self.state = QLabel()
+        self.state = ElidedLabel()
         self.state.setObjectName("state")
         self.state.setAccessibleName(self.tr("State"))
-        self.hint = QLabel()
+        self.hint = ElidedLabel()
         self.hint.setProperty("role", "muted")
         self.hint.setAccessibleName(self.tr("Next step"))
-        self.counter = QLabel()
+        self.counter = ElidedLabel()
         self.counter.setObjectName("state")
         self.counter.setAccessibleName(self.tr("Frame"))
-        self.time = QLabel()
+        self.time = ElidedLabel()
         self.time.setProperty("role", "muted")
         self.time.setAccessibleName(self.tr("Time"))
         for label in (self.counter, self.time):
@@ -61,6 +65,7 @@ class TransportBar(QFrame):
         self.big = Button(self.tr("Track or pause"))
         self.big.setObjectName("bigPlay")
         self.big.setIconSize(QSize(22, 22))
+        self.big.setFixedSize(42, 42)
         self.big.clicked.connect(actions["toggle_track"].trigger)
         actions["toggle_track"].changed.connect(self._follow_toggle)
         self._lay_out()
@@ -78,7 +83,6 @@ class TransportBar(QFrame):
         for column, labels in ((left, (self.state, self.hint)), (right, (self.counter, self.time))):
             column.setSpacing(0)
             for label in labels:
-                label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
                 column.addWidget(label)
         middle.setSpacing(4)
         half = len(_FILE_LEFT)
@@ -124,7 +128,6 @@ class TransportBar(QFrame):
             self.hint.setText(self.tr("Tracking starts when the engine is ready"))
         else:
             self.hint.setText(hint_text(mode, live=live, painted=painted, at_end=at_end))
-        self.hint.setToolTip(self.hint.text())
         running = mode in (Mode.PLAYING, Mode.TRACKING)
         if running != self._running:
             self._running = running
@@ -143,10 +146,10 @@ class TransportBar(QFrame):
             MaskKind.STALE: self.tr("out of date"),
             MaskKind.NONE: "",
         }
-        self.counter.setText(self.tr("Frame %1").replace("%1", f"{index:,}{last}"))
-        mark = f"{marks[kind]}  ·  " if marks[kind] else ""
+        mark = f"  ·  {marks[kind]}" if marks[kind] else ""
+        self.counter.setText(self.tr("Frame %1").replace("%1", f"{index:,}{last}") + mark)
         length = f" / {timecode(info.duration_s, info.fps)}" if info.duration_s else ""
-        self.time.setText(f"{mark}{timecode(time_s, info.fps)}{length}")
+        self.time.setText(timecode(time_s, info.fps) + length)
 
     def apply_theme(self, theme: Theme) -> None:
         self._theme = theme

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from PyQt6.QtCore import QRectF, QSize, Qt, pyqtSignal
@@ -12,6 +13,13 @@ from app.icons import draw, make_icon
 from app.theme import Theme
 
 _MAX_RECENT = 3
+_MAX_NAME = 30
+
+
+def short_name(uri: str) -> str:
+    """The part of a source's address people know it by."""
+    name = uri if "://" in uri or uri.startswith("camera:") else Path(uri).name or uri
+    return name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME // 2]}…{name[-_MAX_NAME // 2 :]}"
 
 
 class DropZone(QFrame):
@@ -57,8 +65,8 @@ class Welcome(QWidget):
         )
         inputs.setWordWrap(True)
         column.addWidget(inputs)
-        self._recent = QVBoxLayout()
-        self._recent.setSpacing(2)
+        self._recent = QHBoxLayout()
+        self._recent.setSpacing(8)
         column.addLayout(self._recent)
         outer = QGridLayout(self)
         outer.setContentsMargins(16, 10, 16, 10)
@@ -143,15 +151,19 @@ class Welcome(QWidget):
         """Offer the newest of these sources as links."""
         while (entry := self._recent.takeAt(0)) is not None:
             if (widget := entry.widget()) is not None:
+                widget.hide()
                 widget.deleteLater()
+        if uris:
+            self._recent.addWidget(self._muted(self.tr("Recent")))
         for uri in uris[:_MAX_RECENT]:
-            link = QPushButton(self.tr("Recent: %1").replace("%1", Path(uri).name or uri))
-            link.setFlat(True)
+            link = QPushButton(short_name(uri))
             link.setObjectName("recentLink")
+            link.setCursor(Qt.CursorShape.PointingHandCursor)
             link.setToolTip(uri)
             link.setAccessibleName(self.tr("Open %1 again").replace("%1", uri))
-            link.clicked.connect(lambda _checked=False, uri=uri: self.open_recent.emit(uri))
-            self._recent.addWidget(link, 0, Qt.AlignmentFlag.AlignLeft)
+            link.clicked.connect(partial(self.open_recent.emit, uri))
+            self._recent.addWidget(link)
+        self._recent.addStretch(1)
 
     def apply_theme(self, theme: Theme) -> None:
         ratio = self.devicePixelRatioF()

@@ -13,6 +13,7 @@ from PyQt6.QtWidgets import QFileDialog, QMenu, QWidget
 from app.actions import Actions
 from app.bridge import EngineBridge
 from app.dialogs.stream_dialog import StreamDialog
+from app.panels.welcome import short_name
 from app.settings import Settings
 from app.window.asking import ask
 from app.window.cameras import CameraMenu
@@ -191,11 +192,6 @@ class OpeningController(QObject):
             self._demo_wanted = False
             if self._editing.import_mask(DEMO_MASK, self._window):
                 self._bridge.track(+1)
-
-
-def short_name(uri: str) -> str:
-    """The part of a source's address people know it by."""
-    return Path(uri).name or uri if "://" not in uri else uri
 
 
 def is_plain_mask(path: Path) -> bool:
