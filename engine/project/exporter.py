@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 
+import numpy as np
+from numpy.typing import NDArray
+
 from engine.errors import ExportError
 from engine.runtime.messages import ExportRequest
 from engine.types import Frame, Mask
@@ -103,7 +106,7 @@ def _write_overlay(
     cancelled: Callable[[], bool],
     opener: Callable[[str], FrameSource],
 ) -> bool:
-    palette = davis_palette()
+    palette = davis_palette() if request.palette is None else request.palette
     left = set(masks)
     source = opener(source_uri)
     try:
@@ -175,13 +178,14 @@ class Recorder:
         ExportError: the folder already holds a recording or cannot be written.
     """
 
-    def __init__(self, folder: Path, info: SourceInfo) -> None:
+    def __init__(self, folder: Path, info: SourceInfo, palette: NDArray[np.uint8] | None = None) -> None:
+        """`palette`: see `ExportRequest`."""
         overlay = folder / OVERLAY_FILE
         if overlay.exists():
             raise ExportError(f"The folder {folder} already holds a recording.", "Choose another folder.")
         self._masks = MaskFolderWriter(folder / MASKS_FOLDER)
         self._video = OverlayVideoWriter(overlay, info.width, info.height, info.fps)
-        self._palette = davis_palette()
+        self._palette = davis_palette() if palette is None else palette
 
     def write(self, frame: Frame, mask: Mask) -> None:
         """Add a tracked frame."""

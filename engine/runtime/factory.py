@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
-import psutil
 import torch
 
 from engine.errors import DeviceError
 from engine.propagation.recipe import get_recipe
 from engine.runtime.config import EngineConfig
+from engine.runtime.threads import thread_count
 from engine.tracker import Tracker
 from models.device import best_dtype, resolve_device
 from models.registry import DEFAULT_MODEL, get_spec, load_embedder
@@ -44,17 +43,3 @@ def create_tracker(config: EngineConfig, progress: Callable[[str, float | None],
         reason = str(error).splitlines()[0]
         raise DeviceError(f"The device {device} failed: {reason}.", "Update its driver or use --device cpu.") from error
     return Tracker(embedder, recipe, working_size=config.working_size)
-
-
-def thread_count() -> int:
-    """CPU threads for tensors: all cores but one, which the window and the decoder share; on one or two cores all.
-
-    OMP_NUM_THREADS, where set, is obeyed.
-    """
-    wish = os.environ.get("OMP_NUM_THREADS", "")
-    if wish.isascii() and wish.isdigit() and int(wish) > 0:
-        return int(wish)
-    cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
-    if hasattr(os, "sched_getaffinity"):
-        cores = min(cores, len(os.sched_getaffinity(0)))
-    return cores - 1 if cores > 2 else cores

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from engine.types import Frame, Mask
 from engine.video.source import SourceInfo
 
@@ -157,12 +160,15 @@ class ExportRequest:
         overlay: path of an H.264 MP4 with the overlay burnt in; None writes none.
         opacity: 0..1 of the overlay.
         overwrite: False refuses existing targets.
+        palette: 256 x 3 uint8 RGB colours of the overlay, row = object id; None takes the DAVIS palette. PNGs always
+            carry the DAVIS palette.
     """
 
     out_dir: Path | None
     overlay: Path | None = None
     opacity: float = 0.5
     overwrite: bool = False
+    palette: NDArray[np.uint8] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,9 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from engine.runtime.capture import Opener
 from engine.runtime.commands import Configure
 from engine.runtime.config import EngineConfig
@@ -32,6 +35,7 @@ from engine.runtime.messages import (
     WorkerState,
 )
 from engine.runtime.sources import SourceManager
+from engine.runtime.threads import let_waiting_threads_sleep
 from engine.runtime.transport import Transport
 from engine.runtime.writer import WriterWorker
 from engine.types import Frame, Mask
@@ -50,6 +54,7 @@ def _open_source(uri: str) -> FrameSource:
 
 
 def _create_tracker(config: EngineConfig, progress: Progress) -> Tracker:
+    let_waiting_threads_sleep()
     from engine.runtime.factory import create_tracker  # imports torch: seconds, in the engine thread
 
     return create_tracker(config, progress)
@@ -213,14 +218,18 @@ class Session:
     def cancel_export(self) -> None:
         self._writer.cancel_export()
 
-    def start_recording(self, folder: Path) -> None:
-        """Live: write every further tracked mask as PNG and the overlay as MP4 into `folder` until `stop_recording`."""
+    def start_recording(self, folder: Path, palette: NDArray[np.uint8] | None = None) -> None:
+        """Live: write every further tracked mask as PNG and the overlay as MP4 into `folder` until `stop_recording`.
+
+        Files: `folder`/masks/00000.png by frame index, `folder`/overlay.mp4 in the colours of `palette` (see
+        `ExportRequest`). ExportProgress events tell the frames written and the end.
+        """
         with self._core.lock:
             info = self._core.info
             if info is None or not info.live:
                 self._core.say(Severity.WARNING, "Only live sources can be recorded.", "Export a video instead.")
                 return
-            self._writer.start_recording(info, folder)
+            self._writer.start_recording(info, folder, palette)
 
     def stop_recording(self) -> None:
         self._writer.stop_recording()

@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from engine.errors import ExportError, UserError
 from engine.project.exporter import Recorder, export_masks
 from engine.runtime.capture import Opener
@@ -35,6 +38,7 @@ class _Export:
 class _Recording:
     info: SourceInfo
     folder: Path
+    palette: NDArray[np.uint8] | None
     mailbox: Mailbox[DisplayItem] = field(default_factory=lambda: Mailbox(RECORD_CAPACITY, Policy.BLOCK))
 
     def take(self, item: DisplayItem) -> None:
@@ -60,8 +64,8 @@ class WriterWorker(Worker):
             if isinstance(self._task, _Export):
                 self._task.cancel.set()
 
-    def start_recording(self, info: SourceInfo, folder: Path) -> None:
-        recording = _Recording(info, folder)
+    def start_recording(self, info: SourceInfo, folder: Path, palette: NDArray[np.uint8] | None) -> None:
+        recording = _Recording(info, folder, palette)
         if self._begin(recording):
             with self._core.lock:
                 self._core.recorder = recording.take
@@ -149,7 +153,7 @@ class WriterWorker(Worker):
     def _record(self, task: _Recording) -> None:
         events = self._core.events
         done = 0
-        with Recorder(task.folder, task.info) as recorder:
+        with Recorder(task.folder, task.info, task.palette) as recorder:
             while True:
                 try:
                     item = task.mailbox.get()

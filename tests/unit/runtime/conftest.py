@@ -4,7 +4,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from engine.runtime.threads import let_waiting_threads_sleep
 from tests.unit.runtime.fakes import Driver
+
+let_waiting_threads_sleep()
 
 
 @pytest.fixture
