@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -44,7 +45,7 @@ class Helpers:
         path = list(points)
         x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
         near = np.hypot(x - path[0][0], y - path[0][1]) <= radius
-        for (x0, y0), (x1, y1) in zip(path, path[1:], strict=False):
+        for (x0, y0), (x1, y1) in itertools.pairwise(path):
             length = (x1 - x0) ** 2 + (y1 - y0) ** 2
             along = np.zeros_like(x) if length == 0 else ((x - x0) * (x1 - x0) + (y - y0) * (y1 - y0)) / length
             along = np.clip(along, 0, 1)
@@ -90,7 +91,7 @@ class Helpers:
 
 
 class MaskStore:
-    """Does with masks what the session does: takes what was committed, deletes objects, hands frames back on request."""
+    """Does with masks what the session does: takes what was committed, deletes objects, hands frames back."""
 
     def __init__(self, edit: EditModel, frames: dict[int, Frame]) -> None:
         self.masks: dict[int, Mask] = {}

@@ -50,7 +50,7 @@ def random_edit(edit: EditModel, store: Any, dice: random.Random) -> None:
     if dice.random() < 0.2:
         store.show(dice.choice(list(store.frames)))
     kind = dice.random()
-    if kind < 0.06 and len(objects) < 12 or not len(objects):
+    if (kind < 0.06 and len(objects) < 12) or not len(objects):
         objects.add()
     elif kind < 0.10:
         objects.remove(dice.choice(objects.ids))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import cv2
 import numpy as np
 import pytest
@@ -47,7 +49,7 @@ def test_capsule_holds_the_centres_within_the_radius(
 def test_a_chain_of_capsules_is_one_connected_piece_inside_the_frame(path: list[tuple[float, float]]) -> None:
     inside = [(min(max(x, 0), WIDTH - 1), min(max(y, 0), HEIGHT - 1)) for x, y in path]
     picture = np.zeros((HEIGHT, WIDTH), dtype=bool)
-    for start, end in zip(inside, inside[1:], strict=False):
+    for start, end in itertools.pairwise(inside):
         picture |= full(raster.capsule(start, end, 1.0, WIDTH, HEIGHT))
     pieces, _ = cv2.connectedComponents(picture.astype(np.uint8), connectivity=8)
     assert pieces == 2  # background and the stroke
