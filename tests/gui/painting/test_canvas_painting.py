@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PyQt6.QtCore import QEvent, QPoint, QPointF, Qt
-from PyQt6.QtGui import QImage, QInputDevice, QPointingDevice, QTabletEvent
+from PyQt6.QtGui import QImage, QInputDevice, QMouseEvent, QPointingDevice, QTabletEvent
 from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
@@ -203,6 +203,53 @@ def test_colour_and_visibility_of_objects_show_at_once(painting: Canvas, gui: An
     assert painting.grab_frame_pixel(100, 75).getRgb()[:3] == (1, 2, 3)
     painting.objects.set_visible(1, False)
     assert painting.grab_frame_pixel(100, 75).getRgb()[:3] == (100, 100, 100)
+
+
+def test_a_release_that_went_elsewhere_ends_the_stroke(painting: Canvas, gui: Any) -> None:
+    gui.drag(painting, (150, 150), (200, 150), release=False)
+    position = QPointF(210, 150)
+    nothing = Qt.MouseButton.NoButton
+    event = QMouseEvent(
+        QEvent.Type.MouseMove,
+        position,
+        painting.mapToGlobal(position),
+        nothing,
+        nothing,
+        Qt.KeyboardModifier.NoModifier,
+    )
+    QApplication.sendEvent(painting, event)
+    assert not painting.busy
+    assert painting.edit.can_undo
+
+
+def test_the_screen_shows_at_once_what_a_full_repaint_would(painting: Canvas, gui: Any, qtbot: QtBot) -> None:
+    """Only parts of the widget are repainted; none may be forgotten (a ring left behind, a stroke not shown)."""
+
+    def on_screen() -> QImage:
+        screen = painting.screen()
+        assert screen is not None
+        QApplication.processEvents()
+        return screen.grabWindow(painting.winId()).toImage().convertToFormat(QImage.Format.Format_RGB32)
+
+    def repainted() -> QImage:
+        return painting.grab().toImage().convertToFormat(QImage.Format.Format_RGB32)
+
+    for radius in (3, 10, 60):
+        painting.set_brush_radius(radius)
+        for point in ((200, 150), (260, 190), (90, 40)):
+            QTest.mouseMove(painting, QPoint(*point))
+            assert on_screen() == repainted()
+    gui.drag(painting, (120, 120), (260, 150), release=False)
+    assert on_screen() == repainted()
+    QTest.mouseRelease(painting, LEFT, NO_KEY, QPoint(260, 150))
+    painting.set_tool("erase")
+    assert on_screen() == repainted()
+    painting.set_brush_radius(20)
+    assert on_screen() == repainted()
+    painting.edit.undo()
+    assert on_screen() == repainted()
+    QApplication.sendEvent(painting, QEvent(QEvent.Type.Leave))
+    assert on_screen() == repainted()
 
 
 def test_what_is_shown_after_incremental_updates_is_what_a_full_redraw_shows(painting: Canvas, gui: Any) -> None:
