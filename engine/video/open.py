@@ -65,7 +65,7 @@ def open_source(spec: str | Path | int) -> FrameSource:
 
 def classify(path: Path) -> Literal["video", "image", "folder", "other"]:
     """What a dropped file or folder is, by its kind and the end of its name, without opening it as a video."""
-    if path.is_dir():
+    if _is_folder(path):
         return "folder"
     suffix = path.suffix.lower()
     if suffix in IMAGE_SUFFIXES:
@@ -96,11 +96,18 @@ def _exists(path: Path) -> bool:
         return False
 
 
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def _open_path(path: Path) -> FrameSource:
     path = path.expanduser()
     if "\x00" in str(path):
         raise SourceError("The name of the file contains a NUL character.", "Check the name.")
-    if path.is_dir() or classify(path) == "image":
+    if classify(path) in ("folder", "image"):
         return ImageFolderSource(path)
     return VideoFileSource(path)
 

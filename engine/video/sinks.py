@@ -21,7 +21,8 @@ from engine.video.atomic import temporary_beside
 from engine.video.decode import decode_threads
 from engine.video.masks import write_mask
 
-_TICKS = 90_000  # per second: whole numbers for 24, 25, 30, 50, 60 and fine enough for any live time stamp
+_MOST_TICKS = 90_000  # per second, the usual clock of video
+_MOST_TICKS_MPEG4 = 65_535
 _BT709 = 1  # AVCOL_PRI_BT709 = AVCOL_TRC_BT709 = AVCOL_SPC_BT709
 _MPEG_RANGE = 1  # AVCOL_RANGE_MPEG
 _ENCODERS = ("libx264", "libopenh264", "mpeg4")  # the first one that this FFmpeg has
@@ -50,7 +51,6 @@ class OverlayVideoWriter:
         self._size = (width, height)
         self._padded = (max(2, width + width % 2), max(2, height + height % 2))
         self._rate = Fraction(fps if fps is not None and 0 < fps <= 1000 else 25).limit_denominator(1001)
-        self._last_ticks = max(1, round(_TICKS / self._rate))
         self._reformatter = VideoReformatter()
         self._start_s: float | None = None
         self._pts = -1
@@ -59,6 +59,7 @@ class OverlayVideoWriter:
         self.frames_written = 0
         self._temporary = temporary_beside(path.with_suffix(".mp4"))
         try:
+            self._temporary.touch(exist_ok=False)  # the encoder opens its file only with the first packet
             self._container = av.open(f"file:{self._temporary}", mode="w", format="mp4")
             self._stream = self._add_stream()
         except (av.error.FFmpegError, OSError, ValueError) as error:
@@ -76,7 +77,9 @@ class OverlayVideoWriter:
         context = stream.codec_context
         context.width, context.height = self._padded
         context.pix_fmt = "yuv420p"
-        context.time_base = Fraction(1, _TICKS)
+        self._ticks = ticks_per_second(self._rate, _MOST_TICKS_MPEG4 if name == "mpeg4" else _MOST_TICKS)
+        self._last_ticks = max(1, round(self._ticks / self._rate))
+        context.time_base = Fraction(1, self._ticks)
         context.color_primaries = context.color_trc = context.colorspace = _BT709
         context.color_range = _MPEG_RANGE
         context.thread_count = decode_threads()
@@ -103,7 +106,7 @@ class OverlayVideoWriter:
             raise ValueError(f"frame {rgb.shape} {rgb.dtype} does not fit a video of {self._size[0]} x {self._size[1]}")
         if self._start_s is None:
             self._start_s = time_s
-        pts = round((time_s - self._start_s) * _TICKS)
+        pts = round((time_s - self._start_s) * self._ticks)
         if pts <= self._pts:
             pts = self._pts + self._last_ticks
         if self._pts >= 0:
@@ -111,7 +114,7 @@ class OverlayVideoWriter:
         self._pts = pts
         picture = self._to_yuv(rgb)
         picture.pts = pts
-        picture.time_base = Fraction(1, _TICKS)
+        picture.time_base = Fraction(1, self._ticks)
         try:
             self._mux(self._stream.encode(picture))
         except (av.error.FFmpegError, OSError) as error:
@@ -217,6 +220,11 @@ class MaskFolderWriter:
             raise _export_error(path, error) from error
         self.frames_written += 1
         return path
+
+
+def ticks_per_second(rate: Fraction, most: int) -> int:
+    """A clock of at most `most` ticks in which one frame at this rate lasts a whole number of them, if there is one."""
+    return rate.numerator * (most // rate.numerator) or most
 
 
 def _can_encode(name: str) -> bool:

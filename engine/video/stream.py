@@ -19,8 +19,9 @@ from engine.video.source import SourceKind
 
 SCHEMES = frozenset({"http", "https", "rtsp", "rtsps", "rtmp", "rtmps", "udp", "rtp", "srt", "tcp"})
 
+# Not "fflags nobuffer": it throws away the packets read while probing, and with them the first key frame. The newest
+# frame wins anyway, so what was buffered at the start is caught up with at once.
 _OPTIONS = {
-    "fflags": "nobuffer",
     "flags": "low_delay",
     "rtsp_transport": "tcp",  # over UDP a lost packet smears the picture
     "analyzeduration": "1000000",  # microseconds
@@ -70,7 +71,8 @@ class _StreamGrabber:
         # Threads per slice, not per frame: those hold back one frame each.
         stream.codec_context.thread_type = "SLICE"
         rate = float(stream.average_rate or stream.guessed_rate or 0)
-        self.fps = rate if 0 < rate <= 1000 else None
+        timeless = self._container.format.name in ("mpjpeg", "mjpeg")  # the rate is then the demuxer's invention
+        self.fps = rate if 0 < rate <= 1000 and not timeless else None
         # A file behind an address, or segments (HLS), arrive faster than real time.
         self._finite = bool(self._container.duration and self._container.duration > 0)
         self._pace = _Pace() if self._finite or "hls" in self._container.format.name else None

@@ -1,0 +1,212 @@
+"""Network streams, against servers on the loopback interface that die and come back."""
+
+from __future__ import annotations
+
+import http.server
+import itertools
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.errors import SourceError
+from engine.types import Frame
+from engine.video.source import SourceKind
+from engine.video.stream import StreamSource, is_stream_url, without_password
+from tests.unit.video.media import ffmpeg
+from tests.unit.video.servers import MjpegServer, RtspServer, free_port
+
+Clip = Callable[..., Path]
+TIMEOUT_S = 20.0
+
+
+@pytest.fixture
+def server() -> Iterator[MjpegServer]:
+    started = MjpegServer()
+    yield started
+    started.die()
+
+
+def take(source: StreamSource) -> Frame:
+    frame = source.read()
+    assert frame is not None
+    return frame
+
+
+def test_mjpeg_frames_arrive_in_order_with_exact_gaps(server: MjpegServer) -> None:
+    with closing(StreamSource(server.url())) as source:
+        info = source.info
+        assert (info.kind, info.width, info.height, info.fps) == (SourceKind.STREAM, 64, 48, None)
+        assert info.uri == server.url()
+        frames = [take(source) for _ in range(15)]
+        greys = [round(float(frame.rgb.mean())) for frame in frames]
+        # The server's own numbering moves exactly as ours: nothing is lost or repeated in between.
+        assert np.diff(greys).tolist() == np.diff([frame.index for frame in frames]).tolist()
+        assert all(step >= 1 for step in np.diff([frame.index for frame in frames]))
+        gaps = frames[-1].index - frames[0].index - (len(frames) - 1)
+        assert source.dropped == gaps + frames[0].index
+
+
+def test_a_slow_reader_gets_the_newest_frame(server: MjpegServer) -> None:
+    with closing(StreamSource(server.url())) as source:
+        first = take(source)
+        while source.captured < first.index + 12:
+            threading.Event().wait(0.02)
+        newest = take(source)
+        assert newest.index >= first.index + 11
+        assert source.dropped == newest.index - 1
+        assert time.monotonic() - newest.time_s < TIMEOUT_S
+
+
+def test_a_stream_that_dies_and_returns_goes_on_by_itself(server: MjpegServer) -> None:
+    with closing(StreamSource(server.url(), read_timeout_s=2)) as source:
+        last = take(source)
+        server.die()
+        results: list[Frame] = []
+        reader = threading.Thread(target=lambda: results.extend(take(source) for _ in range(40)))
+        reader.start()
+        deadline = time.monotonic() + TIMEOUT_S
+        while not source.status and time.monotonic() < deadline:
+            threading.Event().wait(0.01)
+        assert source.status == f"Reconnecting to {server.url()}"
+        revived = MjpegServer(server.port)
+        try:
+            reader.join(TIMEOUT_S)
+            assert len(results) == 40
+            assert source.status == ""
+        finally:
+            revived.die()
+        assert all(b.index > a.index for a, b in zip([last, *results], results, strict=False))
+
+
+def test_a_stall_counts_as_lost(server: MjpegServer) -> None:
+    with closing(StreamSource(server.url(), read_timeout_s=0.3, reconnect_s=0)) as source:
+        take(source)
+        server.stalled.set()
+
+        def read_on() -> None:
+            while True:
+                take(source)
+
+        with pytest.raises(SourceError, match="not sent anything"):
+            read_on()
+
+
+def test_a_stream_that_stays_away_is_an_error(server: MjpegServer) -> None:
+    with closing(StreamSource(server.url(), reconnect_s=0.5)) as source:
+        take(source)
+        server.die()
+
+        def read_on() -> None:
+            while True:
+                take(source)
+
+        with pytest.raises(SourceError, match=r"was lost: Nothing listens"):
+            read_on()
+
+
+def test_close_wakes_a_read_that_waits_for_a_stalled_server(server: MjpegServer) -> None:
+    source = StreamSource(server.url(), read_timeout_s=1.5)
+    take(source)
+    server.stalled.set()
+    done = threading.Event()
+
+    def read_on() -> None:
+        while source.read() is not None:
+            pass
+        done.set()
+
+    reader = threading.Thread(target=read_on)
+    reader.start()
+    closer = threading.Thread(target=source.close)
+    closer.start()
+    assert done.wait(1.0)  # long before the server would be given up
+    reader.join()
+    closer.join()
+
+
+def test_login_is_used_and_never_shown(server: MjpegServer) -> None:
+    url = server.url("/private?token=abc", login="me:s3cret@")
+    with closing(StreamSource(url)) as source:
+        assert take(source).width == 64
+        assert source.info.uri == url
+        assert source.info.name == server.url("/private")
+    with pytest.raises(SourceError) as caught:
+        StreamSource(server.url("/private", login="me:wr0ng@"))
+    assert "wr0ng" not in str(caught.value)
+    assert "asks for a login" in caught.value.message
+
+
+def test_addresses_that_do_not_work(server: MjpegServer) -> None:
+    with pytest.raises(SourceError, match="Nothing listens"):
+        StreamSource(f"http://127.0.0.1:{free_port()}/stream")
+    with pytest.raises(SourceError, match="Nothing listens"):
+        StreamSource(f"rtsp://127.0.0.1:{free_port()}/stream")
+    with pytest.raises(SourceError, match="does not exist on that server"):
+        StreamSource(server.url("/missing"))
+    with pytest.raises(SourceError, match=r"/page (sends no video|cannot be opened)"):
+        StreamSource(server.url("/page"))
+    with pytest.raises(SourceError, match="blank"):
+        StreamSource("http://127.0.0.1/a b")
+
+
+def test_a_server_that_accepts_but_never_answers() -> None:
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        with pytest.raises(SourceError, match="does not answer"):
+            StreamSource(f"http://127.0.0.1:{mute.getsockname()[1]}/", open_timeout_s=0.3, read_timeout_s=0.3)
+
+
+def test_rtsp(clip: Clip, tmp_path: Path) -> None:
+    h264 = tmp_path / "small.h264"
+    ffmpeg(
+        "-i", clip("b_frames.mp4"), "-vf", "scale=64:48", "-c:v", "libx264", "-bf", "0", "-g", "5", "-slices", "1", h264
+    )
+    server = RtspServer(h264)
+    try:
+        with closing(StreamSource(server.url, read_timeout_s=2)) as source:
+            assert (source.info.width, source.info.height) == (64, 48)
+            frames = [take(source) for _ in range(10)]
+            assert all(b.index > a.index for a, b in itertools.pairwise(frames))
+            assert all(frame.rgb.std() > 20 for frame in frames)
+    finally:
+        server.die()
+
+
+def test_a_file_behind_an_address_plays_in_real_time_and_ends(clip: Clip, tmp_path: Path) -> None:
+    path = tmp_path / "film.mp4"
+    ffmpeg("-i", clip("faststart.mp4"), "-t", "0.8", "-movflags", "+faststart", path)
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path))) as web:
+        thread = threading.Thread(target=web.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            start = time.monotonic()
+            with closing(StreamSource(f"http://127.0.0.1:{web.server_address[1]}/film.mp4")) as source:
+                while (frame := source.read()) is not None:
+                    last = frame
+                assert last.index == 19
+                assert source.captured == 20
+            assert time.monotonic() - start >= 19 / 25
+        finally:
+            web.shutdown()
+            thread.join()
+
+
+def test_what_is_an_address() -> None:
+    for url in ("http://cam/mjpg", "HTTPS://cam", "rtsp://u:p@cam:554/x", "rtmp://a/b", "udp://@:1234", "srt://a:1"):
+        assert is_stream_url(url)
+    for other in ("C:/films/a.mp4", "file:///a.mp4", "camera:0", "http:", "a.mp4", "gopher://x", "concat://a"):
+        assert not is_stream_url(other)
+    assert without_password("rtsp://u:p@cam:554/x?key=1") == "rtsp://cam:554/x"
