@@ -183,6 +183,12 @@ TABLE: tuple[ActionSpec | MenuSlot, ...] = (
 
 ACTIONS: tuple[ActionSpec, ...] = tuple(entry for entry in TABLE if isinstance(entry, ActionSpec))
 
+# Held down, these go on; everything else happens once per press.
+_REPEATING = frozenset(
+    ("frame_previous", "frame_next", "frame_back_10", "frame_on_10", "step_forward", "step_backward", "undo", "redo",
+     "brush_smaller", "brush_larger", "opacity_less", "opacity_more", "zoom_in", "zoom_out")
+)  # fmt: skip
+
 MOUSE: tuple[tuple[str, str], ...] = (
     ("Left button", "Paint with the chosen tool"),
     ("Right button, Ctrl + left", "Erase; with Shift every object"),
@@ -232,6 +238,7 @@ class Actions(QObject):
             action.setCheckable(spec.checkable)
             action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
             # Text heuristics would move "Quit", "About" and "Preferences" out of their menus on macOS only.
+            action.setAutoRepeat(spec.id in _REPEATING)
             action.setIconVisibleInMenu(not spec.checkable)  # there the tick says it
             action.setMenuRole(QAction.MenuRole.NoRole)
             if spec.exclusive:

@@ -245,7 +245,10 @@ class EngineBridge(QObject):
         elif isinstance(event, Notice):
             self.notice.emit(event)
         elif isinstance(event, MasksChanged):
-            self._unsaved = not self.live and bool(self._session.mask_kinds())
+            if not (
+                self._unsaved and self._mode is Mode.TRACKING
+            ):  # then it comes with every frame and changes nothing
+                self._unsaved = not self.live and bool(self._session.mask_kinds())
             self.masks_changed.emit(event.first, event.last)
         elif isinstance(event, TrackingFinished):
             self.tracking_finished.emit(event.last_index)

@@ -154,6 +154,9 @@ def make_palette(theme: Theme) -> QPalette:
     return palette
 
 
+_SCHEMES = {"light": Qt.ColorScheme.Light, "dark": Qt.ColorScheme.Dark, "system": Qt.ColorScheme.Unknown}
+
+
 class ThemeManager(QObject):
     """Applies a theme to the whole application and follows the system's when asked to.
 
@@ -183,6 +186,9 @@ class ThemeManager(QObject):
     def choose(self, choice: str) -> None:
         """Use "light", "dark", or what the system uses."""
         self._choice = choice
+        hints = QGuiApplication.styleHints()
+        if hints is not None and hasattr(hints, "setColorScheme"):  # Qt 6.8: title bars and native dialogs follow, too
+            hints.setColorScheme(_SCHEMES[choice])
         self._apply(THEMES.get(choice) or self._system_theme())
 
     def _system_theme(self) -> Theme:
@@ -200,9 +206,10 @@ class ThemeManager(QObject):
         if not isinstance(application, QApplication):
             return
         self._theme = theme
-        style = application.style()
-        if style is None or style.name().lower() != "fusion":
-            application.setStyle(QStyleFactory.create("Fusion"))
-        application.setPalette(make_palette(theme))
-        application.setStyleSheet(style_sheet(theme, icon_path("check_white")))
+        sheet = style_sheet(theme, icon_path("check_white"))
+        if application.styleSheet() != sheet:  # polishing every widget anew takes a tenth of a second
+            if not application.styleSheet():
+                application.setStyle(QStyleFactory.create("Fusion"))
+            application.setPalette(make_palette(theme))
+            application.setStyleSheet(sheet)
         self.changed.emit(theme)

@@ -43,6 +43,7 @@ class NameEdit(QLineEdit):
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.setAcceptDrops(False)  # a dropped file is for the window
         self.editingFinished.connect(lambda: self.deselect())
 
     def mousePressEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802

@@ -118,7 +118,9 @@ class StatusBar(QStatusBar):
     # -- what is shown -----------------------------------------------------------------------------------------
     def show_source(self, info: SourceInfo | None) -> None:
         self._info = info
-        self.dropped.wanted = info is not None and info.live
+        live = info is not None and info.live
+        self.dropped.wanted = live
+        self.age.wanted = live  # frames of a file wait in line on purpose; their age says nothing
         self._fit()
 
     def show_progress(self, progress: EngineProgress | None) -> None:
