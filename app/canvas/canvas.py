@@ -278,7 +278,7 @@ class Canvas(PaintingView):
     def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802
         if event is None:
             return
-        key = Qt.Key(event.key())
+        key = event.key()
         if key == Qt.Key.Key_Space and event.modifiers() == Qt.KeyboardModifier.NoModifier:
             if not event.isAutoRepeat() and self._button == Qt.MouseButton.NoButton:
                 self._navigation.space_pressed()

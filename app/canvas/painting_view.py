@@ -46,6 +46,7 @@ class PaintingView(FrameView):
         self._was_busy = False
         self._edit.region_changed.connect(self._on_region_changed)
         self._edit.frame_changed.connect(self._on_edit_frame_changed)
+        self._objects.removed.connect(self._on_object_removed)
 
     # -- what is shown -----------------------------------------------------------------------------------------
     @property
@@ -123,6 +124,9 @@ class PaintingView(FrameView):
         if self._edits_shown_frame:
             self.redraw(Rect(rect.x(), rect.y(), rect.width(), rect.height()))
 
+    def _on_object_removed(self) -> None:
+        self.cancel_tool()  # what it has begun may be for an object that is no more
+
     # -- editing -----------------------------------------------------------------------------------------------
     @property
     def edit(self) -> EditModel:
@@ -131,8 +135,10 @@ class PaintingView(FrameView):
 
     def set_objects(self, objects: ObjectList) -> None:
         """Use this object list: colours, visibility, locks, the selected object; its edits can be undone."""
+        self._objects.removed.disconnect(self._on_object_removed)
         self._edit.set_objects(objects)
         super().set_objects(objects)
+        objects.removed.connect(self._on_object_removed)
 
     def begin_edit(self) -> bool:
         """Make the displayed frame the edited one, so that `edit.clear` and the like concern it; False without one."""

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 MIN_ZOOM = 1 / 32
 MAX_ZOOM = 64.0
 STEPS = (0.0625, 0.125, 0.25, 1 / 3, 0.5, 2 / 3, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0, 64.0)
-FIT_MARGIN = 0  # device pixels left free around a fitted frame
 KEEP_VISIBLE = 48.0  # device pixels of the frame that panning cannot push out of the view
 
 

@@ -69,8 +69,8 @@ class Tool(Protocol):
 
     def double_click(self, event: ToolEvent) -> None: ...
 
-    def key(self, key: Qt.Key) -> bool:
-        """A key while busy; True when the tool used it."""
+    def key(self, key: int) -> bool:
+        """A key (`Qt.Key`) while busy; True when the tool used it."""
         ...
 
     def cancel(self) -> None:
@@ -104,7 +104,7 @@ class _Base:
     def double_click(self, event: ToolEvent) -> None:
         self.press(event)
 
-    def key(self, key: Qt.Key) -> bool:
+    def key(self, key: int) -> bool:
         if self.busy and key == Qt.Key.Key_Escape:
             self.cancel()
             return True
@@ -235,7 +235,7 @@ class PolygonTool(_Base):
         elif self.busy:
             self.press(event)
 
-    def key(self, key: Qt.Key) -> bool:
+    def key(self, key: int) -> bool:
         if self.busy and key in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
             self._finish()
             return True

@@ -111,6 +111,15 @@ def test_another_tool_gives_the_begun_polygon_up(painting: Canvas) -> None:
     assert not painting.busy
 
 
+def test_removing_its_object_gives_the_begun_polygon_up(painting: Canvas) -> None:
+    painting.set_tool("polygon")
+    click(painting, *CORNERS)
+    painting.objects.remove(1)
+    assert not painting.busy
+    QTest.keyClick(painting, Qt.Key.Key_Return)
+    assert not painting.edit.mask.any()
+
+
 def test_the_begun_polygon_shows(painting: Canvas) -> None:
     painting.set_tool("polygon")
     before = painting.grab().toImage()
