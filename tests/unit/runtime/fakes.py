@@ -129,6 +129,7 @@ class FakeLive:
     def __init__(self, uri: str = "camera:0", kind: SourceKind = SourceKind.CAMERA) -> None:
         self.info = SourceInfo(kind, uri, uri, WIDTH, HEIGHT, 30.0)
         self.status = ""
+        self.close_gate = Gate()
         self._condition = threading.Condition()
         self._pushed = 0
         self._returned = 0
@@ -171,6 +172,7 @@ class FakeLive:
         raise SourceError("A camera cannot be rewound.")
 
     def close(self) -> None:
+        self.close_gate.passes()
         with self._condition:
             self.closed = True
             self._condition.notify_all()
@@ -284,6 +286,7 @@ class Driver:
 
         core.events.put = put_and_ring
         core.publish = publish_and_ring
+        core.stats.frame_read = self._ringing(core.stats.frame_read)
         core.stats.frame_dropped = self._ringing(core.stats.frame_dropped)
         if start:
             self.session.start()

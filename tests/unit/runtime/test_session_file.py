@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -306,8 +308,10 @@ def test_playing_shows_stored_masks_to_the_end_at_the_files_pace(drive):
     driver.session.seek(0)
     driver.wait_shown(0)
     del driver.items[:]
+    started = time.monotonic()
     driver.session.play()
     driver.wait(lambda: driver.modes[-2:] == [Mode.PLAYING, Mode.FROZEN])
+    assert time.monotonic() - started >= 5 * 0.01
     assert driver.shown == 5
     assert [item.frame.index for item in driver.items] == [0, 1, 2, 3, 4, 5]
     assert np.array_equal(driver.items[2].mask, np.roll(mask, 2, axis=1))

@@ -166,6 +166,9 @@ def test_another_model_sees_the_keyframes_again(drive):
     driver.wait_ready()
     driver.open("clip.mp4")
     driver.paint()
+    driver.session.seek(2)
+    driver.wait_shown(2)
+    driver.paint(square(1, x=9))
     driver.session.track(until=3)
     driver.wait_event(TrackingFinished)
     driver.session.configure(EngineConfig(model="other"))
@@ -173,7 +176,7 @@ def test_another_model_sees_the_keyframes_again(drive):
     driver.wait_ready()
     driver.session.track()
     driver.wait_event(TrackingFinished, 2)
-    assert driver.tracker.calls[:2] == [("key", 0), ("step", 3)]
+    assert driver.tracker.calls[:3] == [("key", 0), ("key", 2), ("step", 3)]
     assert driver.tracker.calls[-1] == ("step", 7)
 
 

@@ -26,6 +26,12 @@ def push(driver, count=1):
     return driver.sources["camera:0"].push(count)
 
 
+def waiting(driver):
+    """Frames that have gone into the engine's mailbox."""
+    with driver.session._core.lock:
+        return driver.session._core.job.mailbox.put_count
+
+
 def accounted(driver):
     """Every picture the camera made is tracked, previewed or dropped."""
     stats = driver.session._core.stats
@@ -61,8 +67,9 @@ def test_tracking_shows_frames_with_their_own_masks_and_counts_every_drop(camera
     camera.session.track()
     assert camera.session.mode is Mode.TRACKING
     camera.tracker.gate.wait_arrived(1)  # the keyframe is being learnt
-    for _ in range(10):
+    for count in range(1, 11):
         push(camera)
+        camera.wait(lambda count=count: waiting(camera) == count)
     camera.tracker.gate.open()
     camera.wait(lambda: camera.shown == 10)
     for _ in range(4):
@@ -188,9 +195,12 @@ def test_another_camera_opens_only_when_the_first_is_released(drive):
 
     driver = drive({"camera:0": first, "camera:1": second})
     driver.open("camera:0")
-    driver.open("camera:1")
-    assert released == [True]
+    first.close_gate.close()
+    driver.session.open("camera:1")
+    first.close_gate.wait_arrived(1)
+    first.close_gate.open()
     assert driver.wait_event(SourceOpened, 2).info.uri == "camera:1"
+    assert released == [True]
 
 
 def test_a_failing_open_goes_back_to_the_running_preview(camera):

@@ -20,6 +20,7 @@ class User:
         self.session = driver.session
         self.random = random.Random(seed)
         self.painted: dict[int, np.ndarray] = {}
+        self.emptied: set[int] = set()
         self.generation = -1
         self.live = driver.sources["camera:0"]
 
@@ -34,6 +35,13 @@ class User:
             + [self.session.clear_tracking, self.delete, self.clear, self.configure, self.open, self.look]
         )
         command()
+
+    def let_the_workers_come_somewhere(self) -> None:
+        """Wait for the next tracked frame, if there is to be one."""
+        shown = self.driver.shown
+        if self.session.mode is Mode.TRACKING:
+            self.push()
+            self.driver.wait(lambda: self.driver.shown != shown or self.session.mode is not Mode.TRACKING)
 
     def push(self) -> None:
         if not self.live.closed:
@@ -67,18 +75,22 @@ class User:
                 return
             if core.generation != self.generation:
                 self.painted.clear()
+                self.emptied.clear()
                 self.generation = core.generation
             frame = core.shown.frame
             object_id = self.random.choice([1, 2])
             mask = square(object_id, x=self.random.randint(0, 18), y=self.random.randint(0, 11))
             self.session.set_mask(frame, mask, [object_id])
             self.painted[frame.index] = mask
+            self.emptied.discard(frame.index)
 
     def delete(self) -> None:
         if self.random.random() < 0.3:
             object_id = self.random.choice([1, 2])
             self.session.delete_object(object_id)
-            self.painted = {i: m for i, m in self.painted.items() if not (m == object_id).any()}
+            # An empty keyframe may stay, where it says that the other object is not there.
+            self.emptied |= {i for i, m in self.painted.items() if (m == object_id).any()}
+            self.painted = {i: m for i, m in self.painted.items() if i not in self.emptied}
 
     def clear(self) -> None:
         core = self.session._core
@@ -102,14 +114,10 @@ def test_random_commands_keep_every_promise(drive, seed):
     user = User(driver, seed)
     driver.open("camera:0" if seed % 2 else "clip.mp4")
     live.push(1)
-    for _ in range(60):
+    for _ in range(100):
         user.act()
-        if user.random.random() < 0.3 and driver.session._core.source_alive:
-            # let the workers come somewhere before the next command
-            driver.session.events()
-            index = driver.shown
-            if driver.session.mode is Mode.TRACKING and not driver.session._core.live:
-                driver.wait(lambda index=index: driver.shown != index or driver.session.mode is not Mode.TRACKING)
+        if user.random.random() < 0.5:
+            user.let_the_workers_come_somewhere()
     assert driver.session.shutdown(10.0)
     core = driver.session._core
     for item in driver.items:
@@ -125,7 +133,7 @@ def test_random_commands_keep_every_promise(drive, seed):
             assert kind is MaskKind.KEYFRAME
             assert np.array_equal(stored, mask)
         for index, kind in kinds.items():
-            assert index in user.painted if kind is MaskKind.KEYFRAME else index in tracked
+            assert index in user.painted.keys() | user.emptied if kind is MaskKind.KEYFRAME else index in tracked
     if core.live:
         stats = core.stats
         assert stats.processed + stats.previewed + core.dropped <= live.pushed
