@@ -195,10 +195,26 @@ class CaptureWorker(Worker):
     def _show(self, source: FrameSource, job: ShowJob) -> None:
         packet = self._read(source, job.index)
         if packet is None:
-            log.info("there is no frame %d to show", job.index)
+            packet = self._last_frame(source, job)
+        if packet is not None:
+            self._core.show_sought(job, packet)
+        else:
             self._core.job_done(job)
-            return
-        self._core.show_sought(job, packet)
+
+    def _last_frame(self, source: FrameSource, job: ShowJob) -> FramePacket | None:
+        """The last frame there is, for a seek beyond it (containers promise too many frames, or say no number)."""
+        back, packet = 1, None
+        while packet is None and self._core.is_current(job):
+            packet = self._read(source, max(0, job.index - back))
+            if back > job.index:
+                break
+            back *= 2
+        while packet is not None and self._core.is_current(job):
+            later = self._read(source, packet.frame.index + 1)
+            if later is None:
+                return packet
+            packet = later
+        return None
 
     def _play(self, source: FrameSource, job: PlayJob) -> None:
         core = self._core

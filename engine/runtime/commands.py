@@ -1,4 +1,4 @@
-"""What the session asks of the engine thread between two frames."""
+"""What the session asks of the engine thread between two frames, and what that thread says of itself."""
 
 from __future__ import annotations
 
@@ -33,3 +33,15 @@ class Configure:
 
 
 EngineCommand = DeleteObject | ForgetKeyframe | ForgetTracked | Reset | Configure
+
+
+@dataclass(frozen=True)
+class EngineFacts:
+    """What the engine thread last said of its tracker."""
+
+    device: str = ""
+    model: str = ""
+    recipe: str = ""
+    bank_bytes: int = 0
+    bank_frames: tuple[int, int] = (0, 0)
+    working_size: tuple[int, int] | None = None

@@ -10,12 +10,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from engine.errors import UserError
-from engine.project.mask_codec import decode_mask, encode_mask, without_objects
 from engine.project.mask_store import LIVE_LIMIT, MaskStore, StoreChange
-from engine.runtime.commands import Configure, EngineCommand, Reset
+from engine.runtime.commands import Configure, EngineCommand, EngineFacts, Reset
 from engine.runtime.events import EventQueue
 from engine.runtime.frame_cache import FrameCache
 from engine.runtime.jobs import FramePacket, Job, ShowJob, TrackJob, TrackRequest
@@ -33,20 +31,8 @@ from engine.runtime.messages import (
     TrackingFinished,
 )
 from engine.runtime.stats import SessionStats
-from engine.types import Mask, SegmentationResult
+from engine.types import Mask
 from engine.video.source import SourceInfo
-
-
-@dataclass(frozen=True)
-class EngineFacts:
-    """What the engine thread last said of its tracker."""
-
-    device: str = ""
-    model: str = ""
-    recipe: str = ""
-    bank_bytes: int = 0
-    bank_frames: tuple[int, int] = (0, 0)
-    working_size: tuple[int, int] | None = None
 
 
 class SessionCore:
@@ -74,7 +60,7 @@ class SessionCore:
         self.facts = EngineFacts()
         self.recorder: Callable[[DisplayItem], None] | None = None
         self._fresh: DisplayItem | None = None
-        self._deleted: list[int] = []
+        self.deleted: list[int] = []  # objects deleted since the source was opened
         self._object_ids: tuple[int, ...] = ()
 
     # -- jobs ------------------------------------------------------------------------------------------------------
@@ -243,7 +229,7 @@ class SessionCore:
         self.stats.reset()
         self.shown = self._fresh = None
         self.position = 0
-        self._deleted.clear()
+        self.deleted.clear()
         self._object_ids = ()
         self.commands = deque(c for c in self.commands if isinstance(c, Configure))
         self.post(Reset())
@@ -272,15 +258,6 @@ class SessionCore:
             return self.stats.dropped + in_job
 
     # -- masks -----------------------------------------------------------------------------------------------------
-    def deletions(self) -> int:
-        """How many objects have been deleted so far; `commit` erases later ones from a result that was under way."""
-        with self.lock:
-            return len(self._deleted)
-
-    def object_deleted(self, object_id: int) -> None:
-        with self.lock:
-            self._deleted.append(object_id)
-
     def masks_changed(self, change: StoreChange) -> None:
         """Tell the app what an edit or a result changed."""
         if change.first is not None and change.last is not None:
@@ -290,34 +267,3 @@ class SessionCore:
             if object_ids != self._object_ids:
                 self._object_ids = object_ids
                 self.events.put(ObjectsChanged(object_ids))
-
-    def commit(
-        self, job: TrackJob, packet: FramePacket, result: SegmentationResult, was_keyframe: bool, deletions: int
-    ) -> DisplayItem | None:
-        """Store and display a result, unless its job was cancelled meanwhile: then nothing of it remains.
-
-        Args:
-            was_keyframe: the tracker was given the user's mask; the store has it (or, by now, no longer).
-            deletions: `deletions()` from before the step.
-
-        Returns:
-            What went on display; None when the result came too late.
-        """
-        encoded = encode_mask(result.mask)
-        mask: Mask | None = result.mask
-        kind = MaskKind.TRACKED
-        index = packet.frame.index
-        with self.lock:
-            if self.job is not job:
-                return None
-            deleted = frozenset(self._deleted[deletions:])
-            if deleted.intersection(encoded.object_ids):
-                encoded = without_objects(encoded, deleted)
-                mask = decode_mask(encoded)
-            confidence = {i: c for i, c in result.confidence.items() if i not in deleted}
-            if was_keyframe or not self.store.put_tracked(index, encoded, confidence):
-                mask, kind = self.store.get(index)
-            item = self.publish(packet, mask, kind)
-            self.stats.result(item.age_s)
-            self.masks_changed(StoreChange(index, index))
-            return item

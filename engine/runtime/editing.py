@@ -50,7 +50,7 @@ class Editing:
         core = self._core
         with core.lock:
             change = core.store.delete_object(object_id)
-            core.object_deleted(object_id)
+            core.deleted.append(object_id)
             core.post(DeleteObject(object_id))
             self._unlearn(change)
             core.masks_changed(change)

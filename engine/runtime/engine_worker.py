@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 from engine.errors import DeviceError, UserError
 from engine.project.mask_codec import decode_mask
 from engine.runtime.capture import Opener
-from engine.runtime.commands import Configure, DeleteObject, EngineCommand, ForgetKeyframe, ForgetTracked
+from engine.runtime.commands import Configure, DeleteObject, EngineCommand, EngineFacts, ForgetKeyframe, ForgetTracked
 from engine.runtime.config import EngineConfig
-from engine.runtime.core import EngineFacts, SessionCore
+from engine.runtime.core import SessionCore
 from engine.runtime.feeder import KeyframeFeeder
 from engine.runtime.jobs import FramePacket, TrackJob
 from engine.runtime.mailbox import MailboxClosed
 from engine.runtime.messages import EngineProgress, MaskKind, Severity
+from engine.runtime.results import StepNote, commit
 from engine.runtime.worker import Worker
 from engine.types import SegmentationResult
 
@@ -71,7 +72,7 @@ class EngineWorker(Worker):
             self._run_commands()
             if job is not None and self._tracker is not None:
                 self._served = job
-                self._track(job, self._tracker)
+                self._track(job)
 
     def wake(self) -> None:
         core = self._core
@@ -195,26 +196,25 @@ class EngineWorker(Worker):
         self._publish_facts()
 
     # -- tracking --------------------------------------------------------------------------------------------------
-    def _track(self, job: TrackJob, tracker: Tracker) -> None:
+    def _track(self, job: TrackJob) -> None:
         first = True
         while not self.stopping:
             packet, done = None, False
             try:
-                if job.live:  # a correction reaches the tracker at once; the frame tracked next is then the newest
-                    self._feeder.feed(tracker, job, self._last or 0, self._feeder.due(job, -1))
+                if job.live and self._tracker is not None:
+                    # A correction reaches the tracker at once; the frame tracked next is then the newest.
+                    self._feeder.feed(self._tracker, job, self._last or 0, self._feeder.due(job, -1))
                 packet = job.mailbox.get()
                 self._run_commands()
                 if packet is None:
                     continue
-                if self._tracker is not None:
-                    tracker = self._tracker
-                if not self._core.is_current(job):
+                if self._tracker is None or not self._core.is_current(job):
                     return
                 if first and self._goes_on_from(job, packet.frame.index):
                     first, done = False, True  # the tracker has just seen the frame at rest: begin with the next
                     continue
                 first = False
-                done = self._step(job, packet, tracker)
+                done = self._step(job, packet, self._tracker)
             except MailboxClosed:
                 self._core.job_done(job)
                 return
@@ -258,7 +258,7 @@ class EngineWorker(Worker):
         if keyframe is None and not tracker.object_ids:
             self._feeder.feed_any(tracker, job, index)
         version = keyframe.version if keyframe is not None else None
-        deletions = core.deletions()
+        note = StepNote.now(core, version)
         ahead, self._ahead = self._ahead, None
         if ahead is not None and ahead.result.frame.index == index and ahead.keyframe_version == version:
             result = ahead.result
@@ -268,7 +268,7 @@ class EngineWorker(Worker):
         else:
             result = tracker.step(packet.frame)
         self._publish_facts()
-        item = core.commit(job, packet, result, keyframe is not None, deletions)
+        item = commit(core, job, packet, result, note)
         if item is None:
             self._ahead = None if job.live else _Ahead(result, version)
             return False

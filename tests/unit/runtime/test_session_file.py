@@ -16,6 +16,7 @@ from engine.runtime.messages import (
     Severity,
     SourceOpened,
     TrackingFinished,
+    WorkerState,
 )
 from tests.unit.runtime.fakes import FakeFile, index_of, square
 
@@ -148,6 +149,59 @@ def test_seeking_past_the_end_shows_the_last_frame(clip):
     clip.wait_shown(9)
     clip.session.seek(-5)
     clip.wait_shown(0)
+
+
+@pytest.mark.parametrize("promised", [None, 14, 1000])
+def test_seeking_past_the_end_of_a_file_that_promises_too_much(drive, promised):
+    driver = drive({"clip.mp4": FakeFile(10, announce=promised)})
+    driver.open("clip.mp4")
+    driver.session.seek(5000)
+    driver.wait_shown(9)
+    driver.session.seek(3)
+    driver.wait_shown(3)
+
+
+def test_an_unexpected_error_while_reading_keeps_the_masks(drive):
+    class Broken(FakeFile):
+        def read(self):
+            if self._next == 4:
+                raise ZeroDivisionError("a bug in a decoder")
+            return super().read()
+
+    driver = drive({"clip.mp4": Broken(10)})
+    driver.wait_ready()
+    driver.open("clip.mp4")
+    driver.paint()
+    driver.session.track()
+    driver.wait(lambda: driver.session.stats().worker_states["capture"] is WorkerState.FAULTED)
+    driver.wait(lambda: driver.notices)
+    assert driver.session.mode is Mode.FROZEN
+    assert 0 in driver.session.mask_kinds()
+    assert not any("ZeroDivision" in text for text in driver.notices)
+    said = len(driver.notices)
+    driver.session.seek(2)
+    driver.wait(lambda: len(driver.notices) == said + 1)  # "open it again"
+
+
+def test_damaged_files_have_gaps_that_nothing_stumbles_over(drive):
+    class Damaged(FakeFile):
+        def read(self):
+            if self._next in (4, 5):
+                self._next = 6
+            return super().read()
+
+    driver = drive({"clip.mp4": Damaged(10, interval_s=0.001)})
+    driver.wait_ready()
+    driver.open("clip.mp4")
+    driver.paint()
+    driver.session.track()
+    assert driver.wait_event(TrackingFinished) == TrackingFinished(9)
+    assert sorted(driver.session.mask_kinds()) == [0, 1, 2, 3, 6, 7, 8, 9]
+    driver.session.track(-1)
+    assert driver.wait_event(TrackingFinished, 2) == TrackingFinished(0)
+    driver.session.play()
+    driver.wait(lambda: driver.modes[-2:] == [Mode.PLAYING, Mode.FROZEN])
+    assert driver.shown == 9
 
 
 def test_tracking_starts_from_the_frame_asked_for_even_before_it_is_shown(clip):

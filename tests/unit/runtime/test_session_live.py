@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from engine.errors import SourceError
+from engine.runtime.config import EngineConfig
 from engine.runtime.messages import MaskKind, Mode, Notice, Severity, SourceOpened
 from tests.unit.runtime.fakes import FakeFile, FakeLive, square
 
@@ -100,6 +101,20 @@ def test_a_correction_while_tracking_reaches_the_tracker_before_the_next_frame(c
     assert camera.session.mode is Mode.TRACKING
     assert np.array_equal(item.mask, np.roll(correction, 1, axis=1))
     assert camera.session.mask_kinds()[1] is MaskKind.KEYFRAME
+
+
+def test_another_model_while_tracking_sees_the_keyframe_before_the_next_frame(camera):
+    camera.session.freeze()
+    camera.paint()
+    camera.session.track()
+    push(camera)
+    camera.wait_shown(1)
+    camera.session.configure(EngineConfig(model="other"))
+    camera.wait(lambda: len(camera.trackers) == 2 and ("key", 0) in camera.tracker.calls)
+    push(camera)
+    camera.wait_shown(2)
+    assert camera.session.mode is Mode.TRACKING
+    assert camera.tracker.calls == [("key", 0), ("step", 2)]
 
 
 def test_freezing_while_tracking_rests_on_the_last_result(camera):
