@@ -140,7 +140,7 @@ class DenseKernel:
         keys: Sequence[torch.Tensor],
         columns: Sequence[torch.Tensor],
         sigmas: Sequence[float | None],
-        chunk: int = DENSE_CHUNK,
+        chunk: int | None = None,
     ) -> torch.Tensor:
         """Votes summed over the given references: the shifted exponential (cosine features).
 
@@ -153,6 +153,7 @@ class DenseKernel:
         Returns:
             h x w x (d + 1) float32.
         """
+        chunk = chunk or DENSE_CHUNK
         sums = torch.zeros(len(query), columns[0].shape[1], device=query.device)
         for first in range(0, len(query), chunk):
             part = query[first : first + chunk]
@@ -170,7 +171,7 @@ class DenseKernel:
         keys: Sequence[torch.Tensor],
         columns: Sequence[torch.Tensor],
         sigmas: Sequence[float | None],
-        chunk: int = DENSE_CHUNK,
+        chunk: int | None = None,
     ) -> torch.Tensor:
         """The same for raw features: softmax over every key of every reference, then times the prior (paper recipe).
 
@@ -181,7 +182,7 @@ class DenseKernel:
         Returns:
             references x h x w x (d + 1) float32; the last column is each reference's share of the mass.
         """
-        cells = len(query)
+        cells, chunk = len(query), chunk or DENSE_CHUNK
         sums = torch.empty(len(keys), cells, columns[0].shape[1], device=query.device)
         for first in range(0, cells, chunk):
             part = query[first : first + chunk]

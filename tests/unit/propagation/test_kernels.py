@@ -1,0 +1,222 @@
+"""The fast kernels equal the plain implementation: odd sizes, 1-20 objects, 1-12 references, every chunk and tile edge."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from engine.propagation.affinity import DenseKernel, Votes, with_shift
+from engine.propagation.grid import StripLayout
+from engine.propagation.prior import spatial_prior, window_log_prior
+from engine.propagation.propagator import Propagator
+from engine.propagation.recipe import PAPER, Recipe
+from engine.propagation.reference import Reference, propagate_labels
+from engine.propagation.sampling import Sampling
+
+
+def _unit(generator: torch.Generator, *shape: int) -> torch.Tensor:
+    return torch.nn.functional.normalize(torch.randn(*shape, generator=generator), dim=-1)
+
+
+def _scene(seed: int, height: int, width: int, objects: int, references: int) -> tuple[torch.Tensor, ...]:
+    """Query h x w x C, keys R x h x w x C, labels R x h x w x d (rows sum to at most 1), known R x d."""
+    generator = torch.Generator().manual_seed(seed)
+    query = _unit(generator, height, width, 16)
+    keys = _unit(generator, references, height, width, 16)
+    labels = torch.rand(references, height, width, objects + 1, generator=generator).softmax(-1)[..., 1:]
+    known = torch.rand(references, objects, generator=generator) > 0.3
+    known[0] = True  # somebody knows every object
+    return query, keys, labels, known
+
+
+def _propagator(recipe: Recipe, height: int, width: int, objects: int) -> Propagator:
+    propagator = Propagator(
+        recipe,
+        height=height,
+        width=width,
+        channels=16,
+        logit_scale=10.0,
+        dtype=torch.float32,
+        device=torch.device("cpu"),
+    )
+    propagator.bank.reserve_objects(objects)
+    return propagator
+
+
+def _fill(rows: torch.Tensor, width: int) -> torch.Tensor:
+    """Pad the last axis to the bank's number of object columns."""
+    return torch.nn.functional.pad(rows, (0, width - rows.shape[-1]))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 2**16),
+    height=st.integers(1, 27),
+    width=st.integers(1, 37),
+    objects=st.integers(1, 20),
+    references=st.integers(1, 12),
+    window=st.sampled_from([None, 1, 3, 12]),
+    keyframes=st.integers(0, 3),
+)
+@example(seed=0, height=12, width=16, objects=8, references=1, window=3, keyframes=0)
+@example(seed=1, height=13, width=17, objects=9, references=12, window=12, keyframes=3)
+@example(seed=2, height=24, width=32, objects=20, references=2, window=1, keyframes=1)
+def test_weighted_mean_equals_plain_implementation(
+    seed: int, height: int, width: int, objects: int, references: int, window: int | None, keyframes: int
+) -> None:
+    recipe = Recipe(
+        name="test",
+        sampling=Sampling.CONSECUTIVE_9,
+        references=references,
+        sigma_dense=4.0,
+        motion_prior=False,
+        window=window,
+        keyframes=max(keyframes, 1),
+        sigma_keyframe=9.0,
+    )
+    query, keys, labels, known = _scene(seed, height, width, objects, references + keyframes)
+    propagator = _propagator(recipe, height, width, objects)
+    bank = propagator.bank
+    plain = []
+    for index in range(references + keyframes):
+        stored = (
+            index,
+            with_shift(keys[index], as_query=False),
+            _fill(labels[index], bank.objects),
+            _fill(known[index], bank.objects),
+        )
+        is_keyframe = index >= references
+        (bank.set_keyframe if is_keyframe else bank.add_recent)(*stored)
+        plain.append(
+            Reference(
+                keys[index].permute(2, 0, 1),
+                labels[index].permute(2, 0, 1),
+                known[index],
+                sigma=9.0 if is_keyframe else 4.0,
+                window=None if is_keyframe else window,
+            )
+        )
+    expected, _ = propagate_labels(query.permute(2, 0, 1), plain, logit_scale=10.0)
+    got, mass = propagator.propagate(query, references)
+    torch.testing.assert_close(got[:objects], expected, atol=2e-5, rtol=0)
+    assert torch.equal(mass, torch.ones(height, width))
+    assert not got[objects:].any()
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    seed=st.integers(0, 2**16),
+    height=st.integers(1, 9),
+    width=st.integers(1, 11),
+    objects=st.integers(1, 20),
+    references=st.integers(1, 12),
+    chunk=st.integers(1, 100),
+)
+def test_softmax_equals_plain_implementation(
+    seed: int, height: int, width: int, objects: int, references: int, chunk: int
+) -> None:
+    """The paper's recipe with the order of softmax and prior it has, at every chunk size."""
+    query, keys, labels, known = _scene(seed, height, width, objects, references)
+    known[:] = True
+    kernel = DenseKernel(height, width, [8.0, 21.0], torch.device("cpu"))
+    columns = torch.cat([labels, torch.ones_like(labels[..., :1])], -1)
+    sigmas = [8.0 if index % 2 else 21.0 for index in range(references)]
+    sums = kernel.softmax(
+        7.0 * query.reshape(-1, 16),
+        [key.reshape(-1, 16) for key in keys],
+        [column.reshape(-1, objects + 1) for column in columns],
+        sigmas,
+        chunk=chunk,
+    )
+    plain = [
+        Reference(k.permute(2, 0, 1), label.permute(2, 0, 1), row, sigma=sigma)
+        for k, label, row, sigma in zip(keys, labels, known, sigmas, strict=True)
+    ]
+    expected, mass = propagate_labels(query.permute(2, 0, 1), plain, logit_scale=7.0, renormalise=False)
+    votes = Votes.empty(height, width, objects, torch.device("cpu"))
+    for part in sums:
+        votes.add(part, known[0])
+    torch.testing.assert_close(votes.share() * sums[..., -1].sum(0), expected, atol=2e-5, rtol=0)
+    torch.testing.assert_close(sums[..., -1].sum(0), mass, atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 53, 54, 55, 1000])
+def test_dense_kernel_does_not_depend_on_the_chunk(chunk: int) -> None:
+    query, keys, labels, _ = _scene(3, 6, 9, 2, 2)
+    kernel = DenseKernel(6, 9, [5.0], torch.device("cpu"))
+    arguments = (
+        with_shift(query.reshape(-1, 16), as_query=True, logit_scale=10.0),
+        [with_shift(key.reshape(-1, 16), as_query=False) for key in keys],
+        [torch.cat([label, torch.ones(6, 9, 1)], -1).reshape(-1, 3) for label in labels],
+        [5.0, 5.0],
+    )
+    torch.testing.assert_close(kernel(*arguments, chunk=chunk), kernel(*arguments, chunk=54))
+
+
+def test_bf16_stays_close_to_fp32() -> None:
+    """The shift channel keeps the rounded logits small near the best match; without it the error is ten times this."""
+    query, keys, labels, _ = _scene(5, 20, 30, 3, 2)
+    query = torch.nn.functional.normalize(keys[0] + 0.3 * query, dim=-1)  # good matches exist, as in video
+    results = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        recipe = Recipe(name="test", sampling=Sampling.CONSECUTIVE_9, references=2, window=5, motion_prior=False)
+        propagator = Propagator(
+            recipe, height=20, width=30, channels=16, logit_scale=40.0, dtype=dtype, device=torch.device("cpu")
+        )
+        known = torch.arange(propagator.bank.objects) < 3
+        for index in range(2):
+            cells = propagator.stored_keys(keys[index].to(dtype))
+            propagator.bank.add_recent(index, cells, _fill(labels[index], propagator.bank.objects), known)
+        results[dtype] = propagator.propagate(query.to(dtype), 2)[0][:3]
+    assert (results[torch.float32] - results[torch.bfloat16]).abs().mean() < 0.01
+
+
+@given(
+    height=st.integers(1, 40), width=st.integers(1, 50), radius=st.integers(1, 13), channels=st.integers(1, 4)
+)
+@settings(max_examples=40, deadline=None)
+def test_strips_hold_every_cell(height: int, width: int, radius: int, channels: int) -> None:
+    layout = StripLayout.for_grid(height, width, radius)
+    cells = torch.arange(height * width * channels, dtype=torch.float32).reshape(height, width, channels) + 1
+    strips = torch.zeros(*layout.shape, channels)
+    layout.write(strips, cells)
+    assert torch.equal(layout.read(strips), cells)
+    assert torch.equal(layout.untile(layout.query_tiles(cells)), cells)
+
+
+def test_window_table_is_the_spatial_prior_inside_the_window() -> None:
+    """Oracle: rows of the full prior matrix of a grid the size of the key block."""
+    table = window_log_prior(2, 3, 4, 8.0).exp()
+    block = spatial_prior(10, 11, 8.0).reshape(10, 11, 10, 11)
+    for y in range(2):
+        for x in range(3):
+            row = block[y + 4, x + 4].clone()
+            near_y = (torch.arange(10) - (y + 4)).abs() <= 4
+            near_x = (torch.arange(11) - (x + 4)).abs() <= 4
+            row[~(near_y[:, None] & near_x[None, :])] = 0
+            torch.testing.assert_close(table[y * 3 + x].reshape(10, 11), row)
+
+
+def test_memory_of_10000_frames_is_the_memory_of_ten() -> None:
+    propagator = _propagator(
+        Recipe(name="test", sampling=Sampling.CONSECUTIVE_9, references=3, window=2, keyframes=2), 3, 4, 1
+    )
+    bank = propagator.bank
+    generator = torch.Generator().manual_seed(0)
+    known = torch.arange(bank.objects) < 1
+    size, storage = bank.nbytes, None
+    for index in range(10_000):
+        keys = propagator.stored_keys(_unit(generator, 3, 4, 16))
+        labels = _fill(torch.rand(3, 4, 1, generator=generator), bank.objects)
+        bank.add_recent(index, keys, labels, known)
+        if index % 100 == 0:
+            bank.set_keyframe(index, keys, labels, known)
+        if storage is None:
+            storage = bank.recent[0].keys.untyped_storage().data_ptr()
+    assert bank.nbytes == size
+    assert bank.recent[0].keys.untyped_storage().data_ptr() == storage
+    assert [slot.frame_index for slot in bank.recent] == list(range(9_991, 10_000))[-len(bank.recent) :]
+    assert bank.keyframes[0].frame_index == 0, "the first keyframe never leaves"
+    assert PAPER.history == 44
