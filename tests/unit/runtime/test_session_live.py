@@ -117,6 +117,24 @@ def test_another_model_while_tracking_sees_the_keyframe_before_the_next_frame(ca
     assert camera.tracker.calls == [("key", 0), ("step", 2)]
 
 
+def test_a_keyframe_whose_picture_is_gone_is_told(camera):
+    camera.session.freeze()
+    camera.paint()
+    push(camera, 1)
+    camera.wait(lambda: accounted(camera) == 2)
+    camera.session.play()
+    shown = push(camera)
+    camera.wait_shown(shown)
+    camera.session.freeze()
+    camera.paint(square(1, x=9))
+    camera.session._core.frames.discard(0)
+    camera.session.track()
+    push(camera)
+    camera.wait_shown(shown + 1)
+    assert camera.tracker.calls == [("key", shown), ("step", shown + 1)]
+    assert any("frame 0" in text for text in camera.notices)
+
+
 def test_freezing_while_tracking_rests_on_the_last_result(camera):
     camera.session.freeze()
     camera.paint()
