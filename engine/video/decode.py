@@ -19,7 +19,6 @@ from engine.types import Rgb
 _LOCAL_ONLY = {"protocol_whitelist": "file,crypto,data"}
 # Demuxers that render any text file as a "video" of a terminal.
 _TEXT_DEMUXERS = frozenset({"tty", "bin", "xbin", "adf", "idf"})
-_CAN_SET_SWS_THREADS = int(av.__version__.split(".")[0]) >= 17
 _UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
 _ATTACHED_PIC = 0x400  # AV_DISPOSITION_ATTACHED_PIC
 
@@ -138,9 +137,8 @@ class RgbConverter:
         return np.ascontiguousarray(rgb, dtype=np.uint8)
 
     def _to_rgb(self, picture: Any) -> Any:
-        options: dict[str, Any] = {"format": "rgb24", "width": self._stored_size[0], "height": self._stored_size[1]}
-        if _CAN_SET_SWS_THREADS:
-            options["threads"] = 1
+        width, height = self._stored_size
+        options: dict[str, Any] = {"format": "rgb24", "width": width, "height": height, "threads": 1}
         if picture.colorspace == _UNSPECIFIED and not picture.format.is_rgb:
             options["src_colorspace"] = _usual_matrix(picture.width, picture.height)
         try:

@@ -13,6 +13,7 @@ from engine.video.seek_table import KeyPacket, SeekTable
 
 _PROBATION = 64  # frames; an unexplained gap this early means the time stamps do not match the frames
 _MAX_DEMUX_ERRORS = 8
+_MAX_FLUSH_ERRORS = 64
 
 
 class CannotStartHereError(Exception):
@@ -29,7 +30,7 @@ def packets_of(container: Any, stream: Any, on_damage: Callable[[], None]) -> It
         try:
             yield from container.demux(stream)
             return
-        except av.error.InvalidDataError:
+        except (av.error.InvalidDataError, av.error.PatchWelcomeError):
             on_damage()
     yield None
 
@@ -82,6 +83,7 @@ class DecodeRun:
         self.finished = False
         self.lost = False
         self.packets_read = 0
+        self._flush_errors = 0
         self._packets = self._read_packets()
         if start is not None:
             self._begin_at(start)
@@ -167,10 +169,13 @@ class DecodeRun:
             if self._is_expected(packet):
                 heapq.heappush(self._expected, packet.pts)
             self._ready.extend(packet.decode())
-        except av.error.InvalidDataError:
-            self.damaged += 1
         except av.error.EOFError:
             self.finished = True
+        except av.error.FFmpegError:  # the decoder has its own words for nonsense; the disk was read before
+            self.damaged += 1
+            if packet is None or not packet.size:  # what follows may still come out; but not for ever
+                self._flush_errors += 1
+                self.finished = self._flush_errors >= _MAX_FLUSH_ERRORS
         return True
 
     def _is_expected(self, packet: Any) -> bool:

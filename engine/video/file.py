@@ -269,7 +269,7 @@ class VideoFileSource:
         elif container.duration:
             duration = container.duration / av.time_base
         fps = float(stream.average_rate or stream.guessed_rate or 0)
-        entries = getattr(stream, "index_entries", ())
+        entries = stream.index_entries
         if container.format.name == "avi" and len(entries) > 1:
             ticks = min(later.timestamp - earlier.timestamp for earlier, later in pairwise(entries[:50]))
             fps = float(1 / (stream.time_base * max(1, ticks)))  # the header's rate may be that of fields

@@ -118,8 +118,8 @@ def table_from_index(container: Any, stream: Any, file_size: int) -> tuple[SeekT
 
     None when there is no index that covers the whole file (other containers, fragmented files, repeated edits).
     """
-    entries = getattr(stream, "index_entries", None)
-    if "mov" not in container.format.name or not entries or stream.frames != len(entries):
+    entries = stream.index_entries
+    if "mov" not in container.format.name or len(entries) == 0 or stream.frames != len(entries):
         return None
     table = SeekTable(stream.codec_context.name, seek_by_pts=False, idents_are_dts=True)
     last: int | None = None
