@@ -224,8 +224,9 @@ class VideoFileSource:
 
     def _restart(self) -> None:
         """Reopen the file: raw streams cannot seek to their start."""
+        container, stream = open_video(self._path)
         self._container.close()
-        self._container, self._stream = open_video(self._path)
+        self._container, self._stream = container, stream
         self._replace_run(self._new_run())
 
     # -- the seek table ----------------------------------------------------------------------------------------
