@@ -98,7 +98,7 @@ TABLE: tuple[ActionSpec | MenuSlot, ...] = (
         "import_mask", "I&mport mask…", ("Ctrl+I",), "Use a PNG as the mask of this frame", "File", "import", section=1
     ),
     ActionSpec("export", "&Export…", ("Ctrl+E",), "Write the masks as PNGs, or a video", "File", "export", section=1),
-    ActionSpec("close_source", "&Close video", ("Ctrl+W",), "Close what is open", "File", section=2),
+    ActionSpec("close_source", "Close &video", ("Ctrl+W",), "Close what is open", "File", section=2),
     ActionSpec("quit", "&Quit", ("Ctrl+Q",), "Close LiveMask", "File", section=2),
     ActionSpec("undo", "&Undo", ("Ctrl+Z",), "Take the last edit back", "Edit", "undo"),
     ActionSpec("redo", "&Redo", ("Ctrl+Shift+Z", "Ctrl+Y"), "Do the edit again that was taken back", "Edit", "redo"),
@@ -157,7 +157,7 @@ TABLE: tuple[ActionSpec | MenuSlot, ...] = (
     ActionSpec(
         "hide_overlay", "&Hide overlay", ("H",), "See the picture without its mask", "View", "eye", True, section=1
     ),
-    MenuSlot("opacity", "Overlay &opacity", "View", section=1),
+    MenuSlot("opacity", "Overlay o&pacity", "View", section=1),
     ActionSpec("opacity_less", "&Fainter", ("Shift+[", "{"), "Make the mask fainter", "View/Overlay opacity"),
     ActionSpec("opacity_more", "&Stronger", ("Shift+]", "}"), "Make the mask stronger", "View/Overlay opacity"),
     *_opacities(),

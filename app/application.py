@@ -53,7 +53,8 @@ def run(options: argparse.Namespace) -> int:
             window.opening.open_demo()
         elif options.source:
             window.opening.open(str(options.source))
-        code = int(application.exec())
+        # Ctrl+C may have closed it already; then nothing would ever end the event loop.
+        code = int(application.exec()) if window.isVisible() else 0
     finally:
         restore()
     if not window.stopped_in_time:
@@ -119,6 +120,9 @@ def start_log(debug: bool) -> Path | None:
 
 def install_hooks(window: MainWindow) -> Callable[[], None]:
     """Errors in slots become a notice instead of an abort; Ctrl+C closes the window. Returns what undoes this."""
+    from PyQt6.QtCore import QTimer
+    from PyQt6.QtWidgets import QApplication, QDialog
+
     from engine.runtime.messages import Notice, Severity
 
     def on_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -130,8 +134,16 @@ def install_hooks(window: MainWindow) -> Callable[[], None]:
             way_out = window.tr("Your masks are still here. Export them, then report this with Help, Diagnostics.")
             window.show_notice(Notice(Severity.ERROR, message, way_out))
 
+    def leave() -> None:
+        for dialog in QApplication.topLevelWidgets():
+            if isinstance(dialog, QDialog):
+                dialog.done(QDialog.DialogCode.Rejected)  # each holds an event loop of its own
+        window.close_at_once()
+
     def on_interrupt(_signal: int, _frame: FrameType | None) -> None:
-        window.close_at_once()  # runs when the interpreter next has a turn: the bridge's timer gives it one
+        # This runs wherever the interpreter happens to be (the bridge's timer gives it a turn even at rest), so it
+        # only asks the event loop to close the window.
+        QTimer.singleShot(0, leave)
 
     former_hook, sys.excepthook = sys.excepthook, on_error
     former_signal = signal.signal(signal.SIGINT, on_interrupt)

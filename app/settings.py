@@ -139,7 +139,8 @@ class Settings:
         value = self._store.value("files/recent", [])
         if isinstance(value, str):  # QSettings gives a list of one back as a plain string
             value = [value]
-        return [entry for entry in value if isinstance(entry, str) and entry][:MAX_RECENT] if value else []
+        entries = value if isinstance(value, list) else []
+        return [entry for entry in entries if isinstance(entry, str) and entry][:MAX_RECENT]
 
     def add_recent(self, uri: str) -> None:
         self._store.setValue("files/recent", [uri, *(entry for entry in self.recent if entry != uri)][:MAX_RECENT])

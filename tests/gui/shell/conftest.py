@@ -240,7 +240,9 @@ class FakeSession:
         total = len(self._masks)
         self._events.append(ExportProgress(1, total))
         if not self.holds_export:
-            self._events.append(ExportProgress(total, total, True, self.exports_ok, "" if self.exports_ok else "Disk full."))
+            self._events.append(
+                ExportProgress(total, total, True, self.exports_ok, "" if self.exports_ok else "Disk full.")
+            )
 
     def cancel_export(self) -> None:
         self.calls.append(("cancel_export",))
@@ -297,6 +299,14 @@ class Shell:
 MakeShell = Callable[..., Shell]
 
 
+@pytest.fixture(autouse=True)
+def no_qt_warnings(qtlog: Any) -> Iterator[None]:
+    """What Qt warns of is a mistake of ours."""
+    yield
+    said = [record.message for record in qtlog.records if record.type.name != "QtDebugMsg"]
+    assert [text for text in said if "propagateSizeHints" not in text] == []  # the offscreen platform's own
+
+
 @pytest.fixture
 def make_shell(qtbot: QtBot, tmp_path: Path) -> Iterator[MakeShell]:
     """Open a window; every one made is closed at the end without a question."""
@@ -309,7 +319,12 @@ def make_shell(qtbot: QtBot, tmp_path: Path) -> Iterator[MakeShell]:
         window = MainWindow(bridge, Settings(path), config or EngineConfig())
         qtbot.addWidget(window, before_close_func=lambda w: w.close_at_once())
         window.show()
-        qtbot.waitExposed(window)
+
+        def active() -> bool:
+            window.activateWindow()  # again and again: a window that is just going may take it back
+            return bool(window.isActiveWindow())
+
+        qtbot.waitUntil(active, timeout=15_000)
         bridge.start()
         shell = Shell(window, session, qtbot, path)
         shell.pump()
