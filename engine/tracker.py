@@ -136,22 +136,26 @@ class Tracker:
         return SegmentationResult(frame, mask, object_confidence(planes, ids), timings)
 
     # -- objects and memory ------------------------------------------------------------------------------------
+    @torch.inference_mode()
     def delete_object(self, object_id: int) -> None:
         """Remove an object from every reference; its pixels count as background from now on."""
         column = self._columns.pop(object_id, None)
         if column is not None and self._propagator is not None:
             self._propagator.bank.clear_column(column)
 
+    @torch.inference_mode()
     def forget_keyframe(self, frame_index: int) -> None:
         """Remove a keyframe from memory (no-op when it is none)."""
         if self._propagator is not None:
             self._propagator.bank.drop_keyframe(frame_index)
 
+    @torch.inference_mode()
     def forget_tracked(self) -> None:
         """Drop every recent (tracked) reference; keyframes stay."""
         if self._propagator is not None:
             self._propagator.bank.drop_recent()
 
+    @torch.inference_mode()
     def reset(self) -> None:
         """Forget everything; keeps the model and the allocated memory."""
         self._columns.clear()
@@ -256,7 +260,7 @@ class Tracker:
 def working_size(width: int, height: int, short_side: int, align: int) -> tuple[int, int]:
     """(width, height) the embedder sees: the short side at most `short_side`, aspect kept, multiples of `align`, >= 16."""
     scale = min(1.0, short_side / min(width, height))
-    return tuple(max(round(side * scale / align) * align, 16) for side in (width, height))  # type: ignore[return-value]
+    return tuple(max(int(side * scale / align + 0.5) * align, 16) for side in (width, height))  # type: ignore[return-value]
 
 
 def _to_input(frame: Frame, size: tuple[int, int], device: torch.device) -> torch.Tensor:

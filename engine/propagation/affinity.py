@@ -44,8 +44,8 @@ class Votes:
     """Running sums for every target cell.
 
     Attributes:
-        numerator: h x w x d float32, sum of weight x label over the references that know the object.
-        denominator: h x w x d float32, sum of weight over the same.
+        numerator: h x w x d float32, sum of voice x weight x label.
+        denominator: h x w x d float32, sum of voice x weight.
     """
 
     numerator: torch.Tensor
@@ -56,20 +56,20 @@ class Votes:
         zeros = torch.zeros(height, width, objects, device=device)
         return cls(zeros, zeros.clone())
 
-    def add(self, sums: torch.Tensor, known: torch.Tensor) -> None:
-        """Add sums h x w x (d + 1) of references that share `known` (d bool)."""
-        self.numerator += sums[..., :-1] * known
-        self.denominator += sums[..., -1:] * known
+    def add(self, sums: torch.Tensor, voice: torch.Tensor) -> None:
+        """Add sums h x w x (d + 1) of references that share `voice` (d float32, 0 where they say nothing)."""
+        self.numerator += sums[..., :-1] * voice
+        self.denominator += sums[..., -1:] * voice
 
     def share(self) -> torch.Tensor:
-        """d x h x w weighted mean labels in 0..1; 0 where no reference knows the object."""
+        """d x h x w weighted mean labels in 0..1; 0 where no reference says anything."""
         return (self.numerator / self.denominator.clamp_min(1e-30)).clamp_(0.0, 1.0).permute(2, 0, 1)
 
 
-def group_by_known(known: torch.Tensor) -> list[tuple[torch.Tensor, list[int]]]:
-    """References (rows of R x d bool) that know the same objects, so that their sums can be added before masking."""
+def group_by_voice(voices: torch.Tensor) -> list[tuple[torch.Tensor, list[int]]]:
+    """References (rows of R x d) that speak alike, so that their sums can be added before they are weighted."""
     groups: dict[bytes, tuple[torch.Tensor, list[int]]] = {}
-    for index, row in enumerate(known):
+    for index, row in enumerate(voices):
         groups.setdefault(row.numpy().tobytes(), (row, []))[1].append(index)
     return list(groups.values())
 

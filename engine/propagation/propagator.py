@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from engine.propagation.affinity import DenseKernel, Votes, WindowedKernel, group_by_known, with_shift
+from engine.propagation.affinity import DenseKernel, Votes, WindowedKernel, group_by_voice, with_shift
 from engine.propagation.memory import MemoryBank, Slot
 from engine.propagation.recipe import Recipe
 from engine.propagation.sampling import is_dense, sample_reference_frames
@@ -89,11 +89,11 @@ class Propagator:
         """
         recent = self.recent_references(frame_index)
         if self.recipe.renormalise:
-            return self._weighted_mean(cells, recent)
+            return self._weighted_mean(cells, recent, frame_index)
         return self._softmax(cells, recent)
 
     def _weighted_mean(
-        self, cells: torch.Tensor, recent: list[tuple[Slot, float]]
+        self, cells: torch.Tensor, recent: list[tuple[Slot, float]], frame_index: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
         query = with_shift(cells, as_query=True, logit_scale=self.logit_scale)
         votes = Votes.empty(self.height, self.width, self.bank.objects, cells.device)
@@ -102,8 +102,11 @@ class Propagator:
         for references, is_recent in ((recent, True), (keyframes, False)):
             if not references:
                 continue
-            known = torch.stack([slot.known for slot, _ in references])
-            for row, members in group_by_known(known):
+            if is_recent:
+                voices = torch.stack([slot.known.float() for slot, _ in references])
+            else:
+                voices = keyframe_voices(self.bank.keyframes, frame_index, self.recipe.far_keyframe_voice)
+            for row, members in group_by_voice(voices):
                 chosen = [references[member] for member in members]
                 keys = [slot.keys for slot, _ in chosen]
                 columns = [slot.columns for slot, _ in chosen]
@@ -125,6 +128,22 @@ class Propagator:
         )
         votes = Votes.empty(self.height, self.width, self.bank.objects, cells.device)
         for (slot, _), part in zip(recent, sums, strict=True):
-            votes.add(part, slot.known.to(cells.device))
+            votes.add(part, slot.known.float().to(cells.device))
         mass = sums[..., -1].sum(0)
         return votes.share() * mass, mass
+
+
+def keyframe_voices(keyframes: list[Slot], frame_index: int, far: float) -> torch.Tensor:
+    """How much each keyframe's word counts: 1 for the keyframe nearest in time that knows the object, `far` for others.
+
+    Two keyframes that call alike cells different things (the user corrected the tracker) would otherwise cancel each
+    other, and the correction would fade.
+
+    Returns:
+        keyframes x object columns float32.
+    """
+    known = torch.stack([slot.known for slot in keyframes])
+    distance = torch.tensor([abs(slot.frame_index - frame_index) for slot in keyframes], dtype=torch.float32)
+    reach = torch.where(known, distance[:, None], torch.inf)
+    nearest = reach == reach.amin(0, keepdim=True)
+    return torch.where(nearest, 1.0, far) * known

@@ -27,6 +27,7 @@ class Recipe:
         window: references other than keyframes are seen through a square window of this radius in cells; None: all cells.
         keyframes: how many keyframes the memory keeps for ever (0: keyframes age like any other frame, as in the paper).
         sigma_keyframe: spatial prior of keyframes, None for none (an object may have gone anywhere since).
+        far_keyframe_voice: weight of keyframes other than the nearest in time that knows an object (1: all alike).
         top_k: only the k strongest keys of each query vote; None: all.
         max_gap: recent frames further than this many frames from the target are no references (a jump in time breaks
             the window's assumption that little moved); None: any.
@@ -47,6 +48,7 @@ class Recipe:
     window: int | None = None
     keyframes: int = 0
     sigma_keyframe: float | None = None
+    far_keyframe_voice: float = 0.3
     top_k: int | None = None
     max_gap: int | None = None
     align: int = 1
@@ -64,6 +66,8 @@ class Recipe:
             raise ValueError("windows need renormalised labels: the plain softmax sums over all cells")
         if self.top_k is not None and self.top_k < 1:
             raise ValueError("top_k must be at least 1")
+        if not 0 <= self.far_keyframe_voice <= 1:
+            raise ValueError("far_keyframe_voice is a weight from 0 to 1")
         if self.align < 1:
             raise ValueError("align must be at least 1")
 

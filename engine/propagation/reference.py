@@ -17,15 +17,15 @@ class Reference:
     Attributes:
         embedding: C x h x w float32.
         label: d x h x w float32, object rows only (no background row).
-        known: d bool; False where this frame says nothing about an object (it was painted for the first time, or
-            corrected, elsewhere).
+        voice: d float32, how much this frame's word counts for each object; 0 where it says nothing (the object was
+            painted for the first time, or corrected, elsewhere).
         sigma: spatial prior, None for none.
         window: window radius in cells, None for all cells.
     """
 
     embedding: torch.Tensor
     label: torch.Tensor
-    known: torch.Tensor
+    voice: torch.Tensor
     sigma: float | None = None
     window: int | None = None
 
@@ -43,7 +43,7 @@ def propagate_labels(
     Args:
         query: C x h x w embedding of the target frame.
         references: at least one.
-        renormalise: labels are divided by the sum of (affinity x prior) over the references that know the object;
+        renormalise: labels are divided by the sum of (affinity x prior x voice);
             False: the prior multiplies the finished softmax, and nothing is divided again (reference implementation).
         top_k: keep only the k largest (logit + log-prior) of each query over all references.
 
@@ -55,7 +55,7 @@ def propagate_labels(
     cells = height * width
     queries = query.reshape(channels, cells).T.float()  # hw x C
 
-    logits, log_priors, labels, known = [], [], [], []
+    logits, log_priors, labels, voices = [], [], [], []
     for reference in references:
         keys = reference.embedding.reshape(channels, cells).float()  # C x hw
         logits.append(logit_scale * queries @ keys)  # hw x hw
@@ -70,27 +70,27 @@ def propagate_labels(
             prior = prior.masked_fill(~near, float("-inf"))
         log_priors.append(prior.reshape(cells, cells).to(queries.device))
         labels.append(reference.label.reshape(-1, cells).float())  # d x hw
-        known.append(reference.known[:, None].expand(-1, cells).float())  # d x hw
+        voices.append(reference.voice[:, None].expand(-1, cells).float())  # d x hw
 
     logit = torch.cat(logits, 1)  # hw x N, N = references x hw
     log_prior = torch.cat(log_priors, 1)  # hw x N
     label = torch.cat(labels, 1)  # d x N
-    knows = torch.cat(known, 1)  # d x N
+    voice = torch.cat(voices, 1)  # d x N
     if not renormalise:
         weight = logit.softmax(1) * log_prior.exp()  # hw x N
         mass = weight.sum(1)  # hw
-        return _vote(label, knows, weight, mass, (height, width))
+        return _vote(label, voice, weight, mass, (height, width))
     weight_log = logit + log_prior
     if top_k is not None and top_k < weight_log.shape[1]:
         threshold = weight_log.topk(top_k, dim=1).values[:, -1:]
         weight_log = weight_log.masked_fill(weight_log < threshold, float("-inf"))
     weight = (weight_log - weight_log.amax(1, keepdim=True)).exp()  # hw x N
-    return _vote(label, knows, weight, torch.ones(cells), (height, width))
+    return _vote(label, voice, weight, torch.ones(cells), (height, width))
 
 
 def _vote(
-    label: torch.Tensor, knows: torch.Tensor, weight: torch.Tensor, mass: torch.Tensor, grid: tuple[int, int]
+    label: torch.Tensor, voice: torch.Tensor, weight: torch.Tensor, mass: torch.Tensor, grid: tuple[int, int]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weighted mean of the labels among the keys that know each object, times the total mass."""
-    share = (label * knows) @ weight.T / (knows @ weight.T).clamp_min(1e-30)  # d x hw
+    """Mean of the labels weighted by affinity and voice, times the total mass."""
+    share = (label * voice) @ weight.T / (voice @ weight.T).clamp_min(1e-30)  # d x hw
     return (share * mass).reshape(-1, *grid), mass.reshape(grid)

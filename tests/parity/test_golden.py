@@ -46,7 +46,7 @@ def test_plain_implementation_equals_the_reference_implementation(golden: dict[s
             Reference(
                 features[position],
                 labels[position],
-                torch.ones(objects, dtype=torch.bool),
+                torch.ones(objects),
                 sigma=PAPER.sigma_dense if is_dense(target, len(positions) - 1 - rank) else PAPER.sigma_sparse,
             )
             for rank, position in enumerate(positions)

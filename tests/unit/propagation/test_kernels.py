@@ -80,6 +80,10 @@ def test_weighted_mean_equals_plain_implementation(
     propagator = _propagator(recipe, height, width, objects)
     bank = propagator.bank
     plain = []
+    voice = known.float()
+    if keyframes:  # the slots written below are keyframes references, references + 1, ...; the target is `references`
+        reach = torch.where(known[references:], torch.arange(keyframes)[:, None].float(), torch.inf)
+        voice[references:] = torch.where(reach == reach.amin(0), 1.0, 0.3) * known[references:]
     for index in range(references + keyframes):
         stored = (
             index,
@@ -93,7 +97,7 @@ def test_weighted_mean_equals_plain_implementation(
             Reference(
                 keys[index].permute(2, 0, 1),
                 labels[index].permute(2, 0, 1),
-                known[index],
+                voice[index],
                 sigma=9.0 if is_keyframe else 4.0,
                 window=None if is_keyframe else window,
             )
@@ -132,12 +136,12 @@ def test_softmax_equals_plain_implementation(
     )
     plain = [
         Reference(k.permute(2, 0, 1), label.permute(2, 0, 1), row, sigma=sigma)
-        for k, label, row, sigma in zip(keys, labels, known, sigmas, strict=True)
+        for k, label, row, sigma in zip(keys, labels, known.float(), sigmas, strict=True)
     ]
     expected, mass = propagate_labels(query.permute(2, 0, 1), plain, logit_scale=7.0, renormalise=False)
     votes = Votes.empty(height, width, objects, torch.device("cpu"))
     for part in sums:
-        votes.add(part, known[0])
+        votes.add(part, known[0].float())
     torch.testing.assert_close(votes.share() * sums[..., -1].sum(0), expected, atol=2e-5, rtol=0)
     torch.testing.assert_close(sums[..., -1].sum(0), mass, atol=2e-5, rtol=0)
 
