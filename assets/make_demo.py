@@ -205,20 +205,6 @@ def ground_truth(index: int) -> Bytes:
     return np.asarray(mask, np.uint8)
 
 
-def palette_png(mask: Bytes, path: Path) -> None:
-    """Write object ids as an indexed PNG with the DAVIS (= PASCAL VOC) palette."""
-    from PIL import Image
-
-    values = np.arange(256)
-    palette = np.zeros((256, 3), np.uint8)
-    for bit in range(3):
-        for channel in range(3):
-            palette[:, channel] |= (((values >> (3 * bit + channel)) & 1) << (7 - bit)).astype(np.uint8)
-    image = Image.fromarray(mask, "P")
-    image.putpalette(palette.ravel().tolist())
-    image.save(path, optimize=True)
-
-
 def encode(frames: Iterable[Bytes], path: Path, crf: int = 17) -> None:
     """Write frames as H.264 in MP4 (one thread, so that the file comes out the same each time)."""
     import av
@@ -237,7 +223,10 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder to write into")
     out: Path = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
-    palette_png(ground_truth(0), out / "demo_mask.png")
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+    from engine.video.masks import write_mask
+
+    write_mask(out / "demo_mask.png", ground_truth(0))
     encode((render(index) for index in range(FRAME_COUNT)), out / "demo.mp4")
     print(f"wrote {out / 'demo.mp4'} ({(out / 'demo.mp4').stat().st_size / 1e6:.2f} MB) and {out / 'demo_mask.png'}")
     return 0

@@ -70,11 +70,11 @@ def shared_dir() -> Path:
 
 @pytest.fixture(scope="session")
 def disc_clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
-    """One textured disc, 24 frames of 160 x 120 at 24 fps."""
-    return make_clip(tmp_path_factory.mktemp("disc"), count=24, width=160, height=120)
+    """One textured disc, 24 frames of 320 x 240 at 24 fps."""
+    return make_clip(tmp_path_factory.mktemp("disc"), count=24, width=320, height=240)
 
 
 @pytest.fixture(scope="session")
 def two_disc_clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
-    """Two textured discs, 12 frames of 192 x 128 at 24 fps."""
-    return make_clip(tmp_path_factory.mktemp("two_discs"), count=12, width=192, height=128, objects=2)
+    """Two textured discs, 12 frames of 320 x 240 at 24 fps."""
+    return make_clip(tmp_path_factory.mktemp("two_discs"), count=12, width=320, height=240, objects=2)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 WORKING_SIZES = (240, 320, 360, 480)
 
 
 def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
-    """--model, --recipe, --size and --device, as `engine.runtime.config.EngineConfig` has them."""
+    """--model, --weights, --recipe, --size and --device, as `engine.runtime.config.EngineConfig` has them."""
     group = parser.add_argument_group("engine")
     group.add_argument("--model", metavar="NAME", help="which network (see: main.py models); default: the bundled one")
+    group.add_argument("--weights", type=Path, metavar="FILE", help="your own weights for the model")
     group.add_argument("--recipe", metavar="NAME", help="how labels are propagated: robust or paper")
     group.add_argument(
         "--size",

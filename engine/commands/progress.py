@@ -29,7 +29,7 @@ class ProgressBar:
         self._start: float | None = None
         self._drawn_at = float("-inf")
         self._last_step = 0
-        self._shown: tuple[int, int | None] | None = None
+        self._open_line = False
 
     def __enter__(self) -> ProgressBar:
         return self
@@ -37,9 +37,15 @@ class ProgressBar:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._terminal and self._shown is not None:
+        if self._terminal and self._open_line:
             self._stream.write("\n")
             self._stream.flush()
+
+    def announce(self, text: str, fraction: float | None) -> None:
+        """Show what happens before the first frame (a download, say); on a terminal only."""
+        if self._terminal:
+            share = "" if fraction is None else f" {fraction:.0%}"
+            self._redraw(f"{text}{share}")
 
     def update(self, done: int, total: int | None) -> None:
         """Show that `done` of `total` (None: unknown) frames are finished. Cheap to call for every frame."""
@@ -76,9 +82,13 @@ class ProgressBar:
         if total and room >= 5:
             filled = room * min(done, total) // total
             text = f"[{'#' * filled}{'.' * (room - filled)}] {text}"
+        self._redraw(text)
+
+    def _redraw(self, text: str) -> None:
+        columns = shutil.get_terminal_size().columns
         self._stream.write("\r" + text[: columns - 1].ljust(columns - 1))
         self._stream.flush()
-        self._shown = (done, total)
+        self._open_line = True
 
 
 def _clock_text(seconds: float) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Literal
 
@@ -44,12 +43,14 @@ def codecs() -> list[Check]:
 
 
 def cameras(devices: Path = Path("/dev")) -> list[Check]:
-    """Video devices of a Linux system and whether this user may open them (elsewhere the system asks on opening)."""
-    if not sys.platform.startswith("linux"):
-        return []
-    found = sorted(devices.glob("video[0-9]*"))
-    barred = [path.name for path in found if not os.access(path, os.R_OK | os.W_OK)]
+    """The cameras of this machine and, on Linux, whether this user may open them (elsewhere the system asks then)."""
+    from engine.video.camera import list_cameras
+
+    found = list_cameras()
+    barred = [path.name for path in sorted(devices.glob("video[0-9]*")) if not os.access(path, os.R_OK | os.W_OK)]
     if barred:
         remedy = "sudo usermod -aG video $USER, then log out and in again"
         return [Check("cameras", Status.WARN, f"no permission to open {', '.join(barred)}", remedy)]
-    return [Check("cameras", Status.OK, ", ".join(path.name for path in found) or "none found")]
+    return [
+        Check("cameras", Status.OK, ", ".join(f"{camera.index}: {camera.name}" for camera in found) or "none found")
+    ]
