@@ -31,18 +31,18 @@ REGISTRY: dict[str, ModelSpec] = {
     for spec in (
         ModelSpec(
             name="resnet50-half",
-            summary="half-width ResNet-50, stages 2 and 3; light enough for live work without a GPU",
+            summary="half-width ResNet-50, stages 2 and 3 projected to 128; light enough for live work without a GPU",
             source="trunk of Yahoo open_nsfw (ResNet-50 1by2)",
             licence="BSD-2-Clause",
-            channels=768,
+            channels=128,
             input_note="BGR means subtracted, 0..255 scale",
             quality="not measured yet",
             build="models.resnet_half:load",
             default_recipe="robust",
             weights=WeightsFile(
                 filename="resnet50_half.safetensors",
-                sha256="81a2b5860616cf99b164b812e2be3ad3f00843935c64ecfa88f8cd61e8383440",
-                size_bytes=4_303_744,
+                sha256="44f708eb80126c5e60c9d2942de4b12c577b2f1d081adf4701ed5cbdcb06409c",
+                size_bytes=4_502_428,
             ),
             bundled=True,
         ),

@@ -2,8 +2,12 @@
 
 Architecture (Yahoo open_nsfw "ResNet-50 1by2", Caffe style): 7x7 stem of 64, planes 32/64/128, stride on the first 1x1
 of a stage, BatchNorm folded into the convolutions. Stage 3 runs at stride 1, so the total stride is 8 as in the paper
-(ALGORITHM: section 4); stage 4 is left out. The embedding is the outputs of stages 2 and 3, each L2-normalised per cell
-and concatenated: 256 + 512 = 768 channels, whose dot product is the sum of the two cosines.
+(ALGORITHM: section 4); stage 4 is left out.
+
+The embedding: the outputs of stages 2 and 3 (256 and 512 channels), each minus its mean and L2-normalised per cell, are
+concatenated, projected to 128 channels and L2-normalised again. After a ReLU every feature points the same way; without
+the means, cosines of unlike cells are close to one. The projection is fitted (`models.conversion.fit_projection`) or
+learned (training).
 """
 
 from __future__ import annotations
@@ -79,8 +83,34 @@ class HalfResNetTrunk(nn.Module):
         return stage2, self.layer3(stage2)
 
 
+class Projection(nn.Module):
+    """Stage outputs -> unit-length embedding.
+
+    Attributes:
+        mean2, mean3: means subtracted from the stage outputs (256, 512).
+        weight: channels x 768, bias: channels.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        stage2, stage3 = (planes * EXPANSION for planes in PLANES[1:])
+        self.mean2 = nn.Parameter(torch.zeros(stage2))
+        self.mean3 = nn.Parameter(torch.zeros(stage3))
+        self.weight = nn.Parameter(torch.zeros(channels, stage2 + stage3))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, stage2: torch.Tensor, stage3: torch.Tensor) -> torch.Tensor:
+        """... x 256 and ... x 512 (channels last) -> ... x channels, unit length, in the inputs' dtype."""
+        # Differences and norms in fp32, products in the dtype of the stages.
+        unit2 = F.normalize(stage2.float() - self.mean2.float(), dim=-1)
+        unit3 = F.normalize(stage3.float() - self.mean3.float(), dim=-1)
+        both = torch.cat([unit2, unit3], -1).to(stage2.dtype)
+        projected = F.linear(both, self.weight.to(both.dtype), self.bias.to(both.dtype))
+        return F.normalize(projected.float(), dim=-1).to(stage2.dtype)
+
+
 class HalfResNetEmbedder:
-    """Embedder over `HalfResNetTrunk` (see `models.embedder.Embedder` for the protocol)."""
+    """Embedder over `HalfResNetTrunk` and `Projection` (see `models.embedder.Embedder` for the protocol)."""
 
     stride = 8
     cosine = True
@@ -92,22 +122,26 @@ class HalfResNetEmbedder:
         *,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
-        logit_scale: float = 40.0,
     ) -> None:
-        """Raises ModelError when `state` does not hold exactly the trunk's tensors."""
+        """`state` holds the trunk, `projection.*` and the scalar `logit_scale`; ModelError when anything else."""
         self.name = name
-        self.logit_scale = logit_scale
-        self.channels = PLANES[1] * EXPANSION + PLANES[2] * EXPANSION
+        tensors = {key: value.float() for key, value in state.items()}
         trunk = HalfResNetTrunk()
         try:
-            trunk.load_state_dict({key: value.float() for key, value in state.items()}, strict=True)
-        except RuntimeError as error:
+            self.logit_scale = float(tensors.pop("logit_scale"))
+            projection = Projection(len(tensors["projection.bias"]))
+            parts = nn.ModuleDict({"projection": projection})
+            parts.load_state_dict({k: tensors.pop(k) for k in list(tensors) if k.startswith("projection.")})
+            trunk.load_state_dict(tensors, strict=True)
+        except (KeyError, RuntimeError) as error:
             raise ModelError(f"The weights do not fit the network {name}.", "Use the file that ships with it.") from error
+        self.channels = len(projection.bias)
         mean = trunk.mean
         trunk = trunk.to(device=device, dtype=dtype, memory_format=torch.channels_last).eval()
         # bf16 would round the mean itself; the subtraction happens in fp32 before the cast.
         trunk.mean = mean.to(device)
         self._trunk = trunk.requires_grad_(False)
+        self._projection = projection.to(device).eval().requires_grad_(False)
 
     @property
     def device(self) -> torch.device:
@@ -119,15 +153,10 @@ class HalfResNetEmbedder:
 
     @torch.inference_mode()
     def embed(self, rgb: torch.Tensor) -> torch.Tensor:
-        """1 x 3 x H x W float RGB in 0..1 -> 768 x ceil(H/8) x ceil(W/8)."""
+        """1 x 3 x H x W float RGB in 0..1 -> channels x ceil(H/8) x ceil(W/8), unit length per cell."""
         stage2, stage3 = self._trunk(rgb.contiguous(memory_format=torch.channels_last))
-        return torch.cat([_unit_length(stage2[0]), _unit_length(stage3[0])])
-
-
-def _unit_length(features: torch.Tensor) -> torch.Tensor:
-    """L2-normalise C x h x w over C; the sum of squares in fp32."""
-    norm = features.float().square().sum(0, keepdim=True).clamp_min(1e-12).rsqrt()
-    return (features * norm).to(features.dtype)
+        # Both are channels_last already, so the permuted views are contiguous and nothing is copied.
+        return self._projection(stage2[0].permute(1, 2, 0), stage3[0].permute(1, 2, 0)).permute(2, 0, 1)
 
 
 def load(

@@ -28,7 +28,6 @@ class Recipe:
         keyframes: how many keyframes the memory keeps for ever (0: keyframes age like any other frame, as in the paper).
         sigma_keyframe: spatial prior of keyframes, None for none (an object may have gone anywhere since).
         far_keyframe_voice: weight of keyframes other than the nearest in time that knows an object (1: all alike).
-        top_k: only the k strongest keys of each query vote; None: all.
         max_gap: recent frames further than this many frames from the target are no references (a jump in time breaks
             the window's assumption that little moved); None: any.
         align: the working size is rounded to a multiple of this many pixels (8 makes cells square and aligned).
@@ -49,7 +48,6 @@ class Recipe:
     keyframes: int = 0
     sigma_keyframe: float | None = None
     far_keyframe_voice: float = 0.3
-    top_k: int | None = None
     max_gap: int | None = None
     align: int = 1
 
@@ -64,8 +62,6 @@ class Recipe:
             raise ValueError("the window radius must be at least one cell")
         if self.window is not None and not self.renormalise:
             raise ValueError("windows need renormalised labels: the plain softmax sums over all cells")
-        if self.top_k is not None and self.top_k < 1:
-            raise ValueError("top_k must be at least 1")
         if not 0 <= self.far_keyframe_voice <= 1:
             raise ValueError("far_keyframe_voice is a weight from 0 to 1")
         if self.align < 1:
@@ -83,13 +79,16 @@ class Recipe:
 
 PAPER = Recipe(name="paper", cosine=False, logit_scale=1.0, renormalise=False)
 
+# Chosen on DAVIS-2016 training sequences with the bundled embedder; docs/decisions tells what else was tried.
 ROBUST = Recipe(
     name="robust",
     sampling=Sampling.CONSECUTIVE_9,
     references=7,
     motion_prior=False,
-    window=12,
+    soft_labels=True,
+    window=10,
     keyframes=8,
+    sigma_keyframe=21.0,
     max_gap=64,
     align=8,
 )

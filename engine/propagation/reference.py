@@ -36,7 +36,6 @@ def propagate_labels(
     *,
     logit_scale: float = 1.0,
     renormalise: bool = True,
-    top_k: int | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Eq. 7 over all cells of all references, with the prior of eq. 6.
 
@@ -45,7 +44,6 @@ def propagate_labels(
         references: at least one.
         renormalise: labels are divided by the sum of (affinity x prior x voice);
             False: the prior multiplies the finished softmax, and nothing is divided again (reference implementation).
-        top_k: keep only the k largest (logit + log-prior) of each query over all references.
 
     Returns:
         (object labels d x h x w, total mass h x w), float32. The background label is mass - sum over objects, because
@@ -81,9 +79,6 @@ def propagate_labels(
         mass = weight.sum(1)  # hw
         return _vote(label, voice, weight, mass, (height, width))
     weight_log = logit + log_prior
-    if top_k is not None and top_k < weight_log.shape[1]:
-        threshold = weight_log.topk(top_k, dim=1).values[:, -1:]
-        weight_log = weight_log.masked_fill(weight_log < threshold, float("-inf"))
     weight = (weight_log - weight_log.amax(1, keepdim=True)).exp()  # hw x N
     return _vote(label, voice, weight, torch.ones(cells), (height, width))
 

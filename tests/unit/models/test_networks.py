@@ -72,7 +72,7 @@ def test_the_grid_is_an_eighth_rounded_up(embedders, name, size):
     assert embedding.dtype == embedder.dtype
     assert bool(torch.isfinite(embedding).all())
     if embedder.cosine:
-        stages = 2 if "half" in name or "two" in name else 1
+        stages = 2 if "two" in name else 1
         assert torch.allclose(embedding.square().sum(0), torch.tensor(float(stages)), atol=1e-4)
 
 
