@@ -5,7 +5,7 @@ w_ij = exp(logit_ij + log_prior_ij - c_i). The columns are the objects' labels a
 numerator and the mass come from one product. c_i >= every logit of query i is constant over all references and cancels in
 the weighted mean; it keeps exp in range without a pass to find the maximum.
 
-c_i is folded into the product itself: queries carry an extra channel -c_i and keys a 1 (`with_shift`). A product in bf16 is
+c_i is folded into the product itself: queries carry an extra channel -c_i and keys a 1 (`query_cells`). A product in bf16 is
 summed in fp32 and rounded once, and the rounded value is small where it matters (near the best match), where bf16 is
 fine: a logit of 70 would be off by 0.25, a logit of 70 - 80 + ... near 0 by 0.01.
 """
@@ -20,23 +20,62 @@ import torch
 from engine.propagation.grid import StripLayout
 from engine.propagation.prior import axis_log_prior, window_log_prior
 
-SHIFT_CHANNELS = 32  # one is used; matrix units want the inner dimension in multiples of 32
+EXTRA_CHANNELS = 32  # ten are used; matrix units want the inner dimension in multiples of 32
 DENSE_CHUNK = 512  # queries per product of the dense kernel: logits of one chunk and reference stay in cache
 
 
-def with_shift(cells: torch.Tensor, *, as_query: bool, logit_scale: float = 1.0) -> torch.Tensor:
-    """... x C cells -> ... x (C + SHIFT_CHANNELS) of the same dtype.
+def query_cells(cells: torch.Tensor, logit_scale: float, sigma: float | None = None) -> torch.Tensor:
+    """h x w x C embedding of a target -> h x w x (C + EXTRA_CHANNELS) of the same dtype.
 
-    Queries are scaled by `logit_scale` and carry -logit_scale * ||f||^2, which bounds their logits when all features have
-    the same norm (cosine features). Keys carry 1.
+    Scaled by `logit_scale`; the first extra channel carries -logit_scale * ||f||^2, which bounds the logits when all
+    features have the same norm (cosine features). With `sigma`, the product with `key_cells` includes the log-prior
+
+        -((y-y')^2 + (x-x')^2) g = -(y^2+x^2) g - g (y'^2+x'^2) + 2yg y' + 2xg x',   g = 1 / sigma^2,
+
+    so the prior costs nothing. Numbers that are no small integers take two channels (high and low part), which keeps the
+    sum exact to about 0.01 in bf16.
     """
-    extra = torch.zeros(*cells.shape[:-1], SHIFT_CHANNELS, dtype=cells.dtype, device=cells.device)
-    if as_query:
-        extra[..., 0] = (-logit_scale * cells.float().square().sum(-1)).to(cells.dtype)
-        cells = cells * logit_scale
-    else:
-        extra[..., 0] = 1.0
+    extra = _extra(cells)
+    extra[..., 0] = (-logit_scale * cells.float().square().sum(-1)).to(cells.dtype)
+    if sigma is not None:
+        y, x = _positions(cells)
+        g = torch.full_like(y * x, 1 / sigma**2)
+        extra[..., 1], extra[..., 2] = _split(-(y**2 + x**2) * g, cells.dtype)
+        extra[..., 3], extra[..., 4] = _split(-g, cells.dtype)
+        extra[..., 5] = extra[..., 3]
+        extra[..., 6], extra[..., 7] = _split(2 * y * g, cells.dtype)
+        extra[..., 8], extra[..., 9] = _split(2 * x * g, cells.dtype)
+    return torch.cat([cells * logit_scale, extra], -1)
+
+
+def key_cells(cells: torch.Tensor) -> torch.Tensor:
+    """h x w x C embedding of a reference -> h x w x (C + EXTRA_CHANNELS) of the same dtype, for any sigma."""
+    extra = _extra(cells)
+    y, x = _positions(cells)
+    square_high, square_low = _split(y**2 + x**2, cells.dtype)
+    extra[..., 0:3] = 1.0
+    extra[..., 3], extra[..., 4], extra[..., 5] = square_high, square_high, square_low
+    extra[..., 6:8] = y[..., None].to(cells.dtype)
+    extra[..., 8:10] = x[..., None].to(cells.dtype)
     return torch.cat([cells, extra], -1)
+
+
+def _extra(cells: torch.Tensor) -> torch.Tensor:
+    return torch.zeros(*cells.shape[:2], EXTRA_CHANNELS, dtype=cells.dtype, device=cells.device)
+
+
+def _positions(cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Row (h x 1) and column (1 x w) numbers counted from the middle: integers up to 256 are exact in bf16."""
+    height, width = cells.shape[:2]
+    y = torch.arange(height, dtype=torch.float32, device=cells.device) - height // 2
+    x = torch.arange(width, dtype=torch.float32, device=cells.device) - width // 2
+    return y[:, None], x[None, :]
+
+
+def _split(value: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    """A float32 number as the sum of two of `dtype`."""
+    high = value.to(dtype)
+    return high, (value - high.float()).to(dtype)
 
 
 @dataclass
@@ -97,8 +136,8 @@ class WindowedKernel:
         """Votes summed over the given references.
 
         Args:
-            query: h x w x C' from `with_shift(as_query=True)`.
-            keys: per reference, strips (layout.shape + (C',)) from `with_shift(as_query=False)`.
+            query: h x w x C' from `query_cells`.
+            keys: per reference, strips (layout.shape + (C',)) of `key_cells`.
             columns: per reference, strips (layout.shape + (d + 1,)) of labels and a final 1; 0 in the halo.
             sigmas: per reference.
 
@@ -121,9 +160,9 @@ class WindowedKernel:
 
 
 class DenseKernel:
-    """References seen as a whole, with the prior added from two axis tables."""
+    """References seen as a whole. `sigmas` are the priors `softmax` will be asked for, kept as two small axis tables."""
 
-    def __init__(self, height: int, width: int, sigmas: Sequence[float | None], device: torch.device):
+    def __init__(self, height: int, width: int, sigmas: Sequence[float], device: torch.device):
         self.height, self.width = height, width
         self._rows = {sigma: axis_log_prior(height, sigma).to(device) for sigma in set(sigmas)}
         self._columns = {sigma: axis_log_prior(width, sigma).to(device) for sigma in set(sigmas)}
@@ -139,16 +178,14 @@ class DenseKernel:
         query: torch.Tensor,
         keys: Sequence[torch.Tensor],
         columns: Sequence[torch.Tensor],
-        sigmas: Sequence[float | None],
         chunk: int | None = None,
     ) -> torch.Tensor:
-        """Votes summed over the given references: the shifted exponential (cosine features).
+        """Votes summed over the given references: the shifted exponential (cosine features), priors inside the product.
 
         Args:
-            query: hw x C' from `with_shift(as_query=True)`.
-            keys: per reference, hw x C' from `with_shift(as_query=False)`.
+            query: hw x C' from `query_cells`.
+            keys: per reference, hw x C' from `key_cells`.
             columns: per reference, hw x (d + 1).
-            sigmas: per reference.
 
         Returns:
             h x w x (d + 1) float32.
@@ -157,12 +194,8 @@ class DenseKernel:
         sums = torch.zeros(len(query), columns[0].shape[1], device=query.device)
         for first in range(0, len(query), chunk):
             part = query[first : first + chunk]
-            for key, column, sigma in zip(keys, columns, sigmas, strict=True):
-                logits = part @ key.T
-                if sigma is not None:
-                    prior = self.log_prior(first, first + len(part), sigma).reshape(len(part), -1)
-                    logits = (logits + prior).to(column.dtype)
-                sums[first : first + chunk] += logits.exp_() @ column
+            for key, column in zip(keys, columns, strict=True):
+                sums[first : first + chunk] += (part @ key.T).exp_() @ column
         return sums.reshape(self.height, self.width, -1)
 
     def softmax(

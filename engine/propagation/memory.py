@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from engine.propagation.affinity import SHIFT_CHANNELS
+from engine.propagation.affinity import EXTRA_CHANNELS
 from engine.propagation.grid import StripLayout
 
 OBJECT_BLOCK = 8
@@ -71,15 +71,15 @@ class MemoryBank:
         recent: int,
         keyframes: int,
         window: int | None,
-        shifted: bool,
+        extended: bool,
         dtype: torch.dtype,
         device: torch.device,
     ) -> None:
-        """Allocate `recent` + `keyframes` slots of `channels` (+ SHIFT_CHANNELS when `shifted`)."""
+        """Allocate `recent` + `keyframes` slots of `channels` (+ EXTRA_CHANNELS when `extended`)."""
         self.height, self.width, self.device, self.dtype = height, width, device, dtype
         self.objects = OBJECT_BLOCK
         self.processed = 0  # frames added to the ring since it was last empty, those that left included
-        stored = channels + (SHIFT_CHANNELS if shifted else 0)
+        stored = channels + (EXTRA_CHANNELS if extended else 0)
         layout = StripLayout.for_grid(height, width, window) if window is not None else None
 
         def pool(count: int, strips: StripLayout | None) -> _Pool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
-from engine.propagation.affinity import DenseKernel, Votes, WindowedKernel, group_by_voice, with_shift
+from engine.propagation.affinity import DenseKernel, Votes, WindowedKernel, group_by_voice, key_cells, query_cells
 from engine.propagation.memory import MemoryBank, Slot
 from engine.propagation.recipe import Recipe
 from engine.propagation.sampling import is_dense, sample_reference_frames
@@ -33,14 +35,14 @@ class Propagator:
             recent=recipe.history,
             keyframes=recipe.keyframes,
             window=recipe.window,
-            shifted=recipe.renormalise,
+            extended=recipe.renormalise,
             dtype=dtype,
             device=device,
         )
-        sigmas = [recipe.sigma_dense, recipe.sigma_sparse, recipe.sigma_keyframe]
-        self._dense = DenseKernel(height, width, [s for s in sigmas if s is not None], device)
+        sigmas = [recipe.sigma_dense, recipe.sigma_sparse]
+        self._dense = DenseKernel(height, width, sigmas, device)
         layout = self.bank.layout
-        self._windowed = None if layout is None else WindowedKernel(layout, sigmas[:2], dtype, device)
+        self._windowed = None if layout is None else WindowedKernel(layout, sigmas, dtype, device)
 
     @property
     def height(self) -> int:
@@ -52,7 +54,7 @@ class Propagator:
 
     def stored_keys(self, cells: torch.Tensor) -> torch.Tensor:
         """h x w x C embedding -> what the bank keeps."""
-        return with_shift(cells, as_query=False) if self.recipe.renormalise else cells
+        return key_cells(cells) if self.recipe.renormalise else cells
 
     def recent_references(self, frame_index: int) -> list[tuple[Slot, float]]:
         """Sampled recent slots with their sigma, oldest first; frames too far away in time are left out."""
@@ -95,28 +97,38 @@ class Propagator:
     def _weighted_mean(
         self, cells: torch.Tensor, recent: list[tuple[Slot, float]], frame_index: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        query = with_shift(cells, as_query=True, logit_scale=self.logit_scale)
         votes = Votes.empty(self.height, self.width, self.bank.objects, cells.device)
-        flat = query.reshape(-1, query.shape[-1])
-        keyframes = [(slot, self.recipe.sigma_keyframe) for slot in self.bank.keyframes]
-        for references, is_recent in ((recent, True), (keyframes, False)):
-            if not references:
-                continue
-            if is_recent:
-                voices = torch.stack([slot.known.float() for slot, _ in references])
-            else:
-                voices = keyframe_voices(self.bank.keyframes, frame_index, self.recipe.far_keyframe_voice)
-            for row, members in group_by_voice(voices):
-                chosen = [references[member] for member in members]
-                keys = [slot.keys for slot, _ in chosen]
-                columns = [slot.columns for slot, _ in chosen]
-                sigmas = [sigma for _, sigma in chosen]
-                if is_recent and self._windowed is not None:
-                    sums = self._windowed(query, keys, columns, sigmas)
+        if recent:
+            spoken = torch.stack([slot.known.float() for slot, _ in recent])
+            for voice, members in group_by_voice(spoken):
+                chosen = [recent[member] for member in members]
+                if self._windowed is None:
+                    sums = self._dense_votes(cells, chosen)
                 else:
-                    sums = self._dense(flat, keys, columns, sigmas)
-                votes.add(sums, row.to(cells.device))
+                    slots = [slot for slot, _ in chosen]
+                    sums = self._windowed(
+                        query_cells(cells, self.logit_scale),
+                        [slot.keys for slot in slots],
+                        [slot.columns for slot in slots],
+                        [sigma for _, sigma in chosen],
+                    )
+                votes.add(sums, voice.to(cells.device))
+        keyframes = self.bank.keyframes
+        if keyframes:
+            spoken = keyframe_voices(keyframes, frame_index, self.recipe.far_keyframe_voice)
+            for voice, members in group_by_voice(spoken):
+                sums = self._dense_votes(cells, [(keyframes[member], self.recipe.sigma_keyframe) for member in members])
+                votes.add(sums, voice.to(cells.device))
         return votes.share(), torch.ones(self.height, self.width, device=cells.device)
+
+    def _dense_votes(self, cells: torch.Tensor, references: Sequence[tuple[Slot, float | None]]) -> torch.Tensor:
+        """Votes of whole references; one query per distinct sigma, because the query carries the prior."""
+        sums = torch.zeros(self.height, self.width, self.bank.objects + 1, device=cells.device)
+        for sigma in {sigma for _, sigma in references}:
+            query = query_cells(cells, self.logit_scale, sigma).flatten(0, 1)
+            slots = [slot for slot, own in references if own == sigma]
+            sums += self._dense(query, [slot.keys for slot in slots], [slot.columns for slot in slots])
+        return sums
 
     def _softmax(self, cells: torch.Tensor, recent: list[tuple[Slot, float]]) -> tuple[torch.Tensor, torch.Tensor]:
         flat = cells.reshape(-1, cells.shape[-1]) * self.logit_scale

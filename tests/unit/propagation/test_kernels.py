@@ -7,9 +7,9 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from engine.propagation.affinity import DenseKernel, Votes, with_shift
+from engine.propagation.affinity import DenseKernel, Votes, key_cells, query_cells
 from engine.propagation.grid import StripLayout
-from engine.propagation.prior import spatial_prior, window_log_prior
+from engine.propagation.prior import axis_log_prior, spatial_prior, window_log_prior
 from engine.propagation.propagator import Propagator
 from engine.propagation.recipe import PAPER, Recipe
 from engine.propagation.reference import Reference, propagate_labels
@@ -87,7 +87,7 @@ def test_weighted_mean_equals_plain_implementation(
     for index in range(references + keyframes):
         stored = (
             index,
-            with_shift(keys[index], as_query=False),
+            key_cells(keys[index]),
             _fill(labels[index], bank.objects),
             _fill(known[index], bank.objects),
         )
@@ -149,12 +149,11 @@ def test_softmax_equals_plain_implementation(
 @pytest.mark.parametrize("chunk", [1, 2, 53, 54, 55, 1000])
 def test_dense_kernel_does_not_depend_on_the_chunk(chunk: int) -> None:
     query, keys, labels, _ = _scene(3, 6, 9, 2, 2)
-    kernel = DenseKernel(6, 9, [5.0], torch.device("cpu"))
+    kernel = DenseKernel(6, 9, [], torch.device("cpu"))
     arguments = (
-        with_shift(query.reshape(-1, 16), as_query=True, logit_scale=10.0),
-        [with_shift(key.reshape(-1, 16), as_query=False) for key in keys],
-        [torch.cat([label, torch.ones(6, 9, 1)], -1).reshape(-1, 3) for label in labels],
-        [5.0, 5.0],
+        query_cells(query, 10.0, 5.0).flatten(0, 1),
+        [key_cells(key).flatten(0, 1) for key in keys],
+        [torch.cat([label, torch.ones(6, 9, 1)], -1).flatten(0, 1) for label in labels],
     )
     torch.testing.assert_close(kernel(*arguments, chunk=chunk), kernel(*arguments, chunk=54))
 
@@ -224,3 +223,16 @@ def test_memory_of_10000_frames_is_the_memory_of_ten() -> None:
     assert [slot.frame_index for slot in bank.recent] == list(range(9_991, 10_000))[-len(bank.recent) :]
     assert bank.keyframes[0].frame_index == 0, "the first keyframe never leaves"
     assert PAPER.history == 44
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.bfloat16, 0.02), (torch.float16, 0.01)])
+@pytest.mark.parametrize("grid", [(60, 107), (135, 240), (3, 400)])
+def test_the_prior_rides_in_the_product(dtype: torch.dtype, tolerance: float, grid: tuple[int, int]) -> None:
+    """Extra channels against the axis tables, at 480p, 1080p and an odd strip; products summed in fp32 as matrix units do."""
+    zero = torch.zeros(*grid, 4, dtype=dtype)
+    rows = torch.arange(0, grid[0] * grid[1], 97)
+    query = query_cells(zero, 30.0, 21.0).flatten(0, 1).float()[rows]
+    log_prior = query @ key_cells(zero).flatten(0, 1).float().T
+    y, x = rows // grid[1], rows % grid[1]
+    expected = axis_log_prior(grid[0], 21.0)[y][:, :, None] + axis_log_prior(grid[1], 21.0)[x][:, None, :]
+    assert ((log_prior - expected.flatten(1)).abs() / (1 + expected.flatten(1).abs() / 8)).max() < tolerance
