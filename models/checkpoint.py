@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -18,12 +18,15 @@ _COUNTER = "num_batches_tracked"
 _SAFETENSORS_MAX_HEADER = 100_000_000
 
 
-def read_state(path: Path) -> dict[str, torch.Tensor]:
+def read_state(path: Path, *, ignore: Collection[str] = ()) -> dict[str, torch.Tensor]:
     """The tensors of a checkpoint, on the CPU, floating ones as fp32.
 
     Understands safetensors and PyTorch files (`.pth`, `.pth.tar`), bare state dicts or dicts with the state under
     "state_dict" (beside epoch, optimizer, scheduler), with or without DataParallel's "module." prefix. The format is
     told by content, not by the file's name. Code in pickles is never run.
+
+    Args:
+        ignore: names (without "module.") that are left out unread, such as a training queue's integer position.
 
     Raises:
         ModelError: missing, empty, damaged, too large, not a weights file, or holding anything but tensors.
@@ -36,7 +39,7 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
         loaded = _read_torch(path)
     else:
         raise ModelError(f"{path} is not a weights file.", "Name a .pth, .pth.tar or .safetensors file.")
-    return _as_state(loaded, path)
+    return _as_state(loaded, path, ignore)
 
 
 def check_shapes(
@@ -168,7 +171,7 @@ def _read_torch(path: Path) -> object:
         raise _damaged(path) from error
 
 
-def _as_state(loaded: object, path: Path) -> dict[str, torch.Tensor]:
+def _as_state(loaded: object, path: Path, ignore: Collection[str]) -> dict[str, torch.Tensor]:
     if isinstance(loaded, Mapping) and isinstance(loaded.get("state_dict"), Mapping):
         loaded = loaded["state_dict"]
     if not isinstance(loaded, Mapping) or not loaded:
@@ -176,6 +179,8 @@ def _as_state(loaded: object, path: Path) -> dict[str, torch.Tensor]:
     strip = all(isinstance(key, str) and key.startswith("module.") for key in loaded)
     state: dict[str, torch.Tensor] = {}
     for key, tensor in loaded.items():
+        if isinstance(key, str) and key.removeprefix("module.") in ignore:
+            continue
         if not isinstance(key, str) or not isinstance(tensor, torch.Tensor) or tensor.layout != torch.strided:
             raise ModelError(
                 f"{path} holds something else than plain tensors ({key}).", "Name a file with a state dict."
