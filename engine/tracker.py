@@ -32,7 +32,7 @@ class Tracker:
     """
 
     def __init__(self, embedder: Embedder, recipe: Recipe, *, working_size: int | None = None) -> None:
-        """`working_size` is the short side in pixels the embedder sees; None: 480. Smaller frames keep their own size."""
+        """`working_size`: short side in pixels the embedder sees; None: 480. Smaller frames keep their own size."""
         self.embedder = embedder
         self.recipe = recipe
         self._short_side = working_size or AUTO_WORKING_SIZE
@@ -113,7 +113,7 @@ class Tracker:
             evicted = bank.set_keyframe(frame.index, keys, labels, touched_columns)
             self._last_evicted = evicted.frame_index if evicted else None
         timings["propagate"] = time.perf_counter() - started
-        confidence = {object_id: 1.0 for object_id in present}
+        confidence = dict.fromkeys(present, 1.0)
         return SegmentationResult(frame, mask.copy(), confidence, timings, is_keyframe=True)
 
     def _track(self, frame: Frame) -> SegmentationResult:
@@ -212,7 +212,7 @@ class Tracker:
         return cells
 
     def _propagator_for(self, cells: torch.Tensor) -> Propagator:
-        """The propagator of this grid; another grid (the source changed its size) brings the memory along, resampled."""
+        """The propagator of this grid; to another grid (the source changed size) the memory comes along, resampled."""
         height, width, channels = cells.shape
         former = self._propagator
         if former is not None and (former.height, former.width) == (height, width):
@@ -258,9 +258,13 @@ class Tracker:
 
 
 def working_size(width: int, height: int, short_side: int, align: int) -> tuple[int, int]:
-    """(width, height) the embedder sees: the short side at most `short_side`, aspect kept, multiples of `align`, >= 16."""
+    """(width, height) the embedder sees: short side at most `short_side`, aspect kept, multiples of `align`, >= 16."""
     scale = min(1.0, short_side / min(width, height))
-    return tuple(max(int(side * scale / align + 0.5) * align, 16) for side in (width, height))  # type: ignore[return-value]
+
+    def side(pixels: int) -> int:
+        return max(int(pixels * scale / align + 0.5) * align, 16)
+
+    return side(width), side(height)
 
 
 def _to_input(frame: Frame, size: tuple[int, int], device: torch.device) -> torch.Tensor:
@@ -268,7 +272,8 @@ def _to_input(frame: Frame, size: tuple[int, int], device: torch.device) -> torc
     rgb = frame.rgb
     if size != (frame.width, frame.height):
         shrinks = size[0] < frame.width
-        rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+        interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        rgb = np.asarray(cv2.resize(rgb, size, interpolation=interpolation), np.uint8)
     # torch warns about read-only arrays; the upload or the division below makes the copy anyway.
     tensor = torch.from_numpy(rgb if rgb.flags.writeable else rgb.copy())
     return tensor.to(device).permute(2, 0, 1)[None].float().div_(255.0)

@@ -55,6 +55,8 @@ class HalfResNetTrunk(nn.Module):
     h = ceil(H/8), w = ceil(W/8).
     """
 
+    mean: torch.Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, STEM_CHANNELS, 7, stride=2, padding=3)
@@ -134,13 +136,15 @@ class HalfResNetEmbedder:
             parts.load_state_dict({k: tensors.pop(k) for k in list(tensors) if k.startswith("projection.")})
             trunk.load_state_dict(tensors, strict=True)
         except (KeyError, RuntimeError) as error:
-            raise ModelError(f"The weights do not fit the network {name}.", "Use the file that ships with it.") from error
+            raise ModelError(
+                f"The weights do not fit the network {name}.", "Use the file that ships with it."
+            ) from error
         self.channels = len(projection.bias)
         mean = trunk.mean
-        trunk = trunk.to(device=device, dtype=dtype, memory_format=torch.channels_last).eval()
+        trunk = trunk.to(device=device, dtype=dtype).to(memory_format=torch.channels_last).eval()
         # bf16 would round the mean itself; the subtraction happens in fp32 before the cast.
         trunk.mean = mean.to(device)
-        self._trunk = trunk.requires_grad_(False)
+        self._trunk: HalfResNetTrunk = trunk.requires_grad_(False)
         self._projection = projection.to(device).eval().requires_grad_(False)
 
     @property
@@ -156,7 +160,8 @@ class HalfResNetEmbedder:
         """1 x 3 x H x W float RGB in 0..1 -> channels x ceil(H/8) x ceil(W/8), unit length per cell."""
         stage2, stage3 = self._trunk(rgb.contiguous(memory_format=torch.channels_last))
         # Both are channels_last already, so the permuted views are contiguous and nothing is copied.
-        return self._projection(stage2[0].permute(1, 2, 0), stage3[0].permute(1, 2, 0)).permute(2, 0, 1)
+        cells: torch.Tensor = self._projection(stage2[0].permute(1, 2, 0), stage3[0].permute(1, 2, 0))
+        return cells.permute(2, 0, 1)
 
 
 def load(

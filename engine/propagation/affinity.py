@@ -2,12 +2,12 @@
 
 Both kernels add up, for every target cell, sum_j w_ij * column_j over a reference's cells j, with
 w_ij = exp(logit_ij + log_prior_ij - c_i). The columns are the objects' labels and, last, 1 for a real cell, so that the
-numerator and the mass come from one product. c_i >= every logit of query i is constant over all references and cancels in
-the weighted mean; it keeps exp in range without a pass to find the maximum.
+numerator and the mass come from one product. c_i >= every logit of query i is constant over all references and cancels
+in the weighted mean; it keeps exp in range without a pass to find the maximum.
 
-c_i is folded into the product itself: queries carry an extra channel -c_i and keys a 1 (`query_cells`). A product in bf16 is
-summed in fp32 and rounded once, and the rounded value is small where it matters (near the best match), where bf16 is
-fine: a logit of 70 would be off by 0.25, a logit of 70 - 80 + ... near 0 by 0.01.
+c_i is folded into the product itself: queries carry an extra channel -c_i and keys a 1 (`query_cells`). A product in
+bf16 is summed in fp32 and rounded once, and the rounded value is small where it matters (near the best match), where
+bf16 is fine: a logit of 70 would be off by 0.25, a logit of 70 - 80 + ... near 0 by 0.01.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def query_cells(cells: torch.Tensor, logit_scale: float, sigma: float | None = N
 
         -((y-y')^2 + (x-x')^2) g = -(y^2+x^2) g - g (y'^2+x'^2) + 2yg y' + 2xg x',   g = 1 / sigma^2,
 
-    so the prior costs nothing. Numbers that are no small integers take two channels (high and low part), which keeps the
-    sum exact to about 0.01 in bf16.
+    so the prior costs nothing. Numbers that are no small integers take two channels (high and low part), which keeps
+    the sum exact to about 0.01 in bf16.
     """
     extra = _extra(cells)
     extra[..., 0] = (-logit_scale * cells.float().square().sum(-1)).to(cells.dtype)
@@ -160,7 +160,7 @@ class WindowedKernel:
 
 
 class DenseKernel:
-    """References seen as a whole. `sigmas` are the priors `softmax` will be asked for, kept as two small axis tables."""
+    """References seen as a whole. `sigmas`: the priors `softmax` will be asked for, kept as two small axis tables."""
 
     def __init__(self, height: int, width: int, sigmas: Sequence[float], device: torch.device):
         self.height, self.width = height, width

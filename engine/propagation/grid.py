@@ -57,7 +57,7 @@ class StripLayout:
         return self.strips, self.tile_rows * self.tile_height + 2 * self.radius, self.block_width
 
     def write(self, strips: torch.Tensor, cells: torch.Tensor) -> None:
-        """Fill one frame's strips (shape + (C,)) from h x w x C cells. The halo outside the grid is left as it is (0)."""
+        """Fill one frame's strips (shape + (C,)) from h x w x C cells. The halo off the grid is left as it is (0)."""
         r = self.radius
         for strip in range(self.strips):
             first = strip * self.tile_width - r  # grid column of the strip's first stored column

@@ -25,9 +25,7 @@ def mask_to_labels(mask: Mask, object_ids: Sequence[int], height: int, width: in
     Returns:
         h x w x d float32 in 0..1.
     """
-    planes = [
-        _shrink((mask == object_id).astype(np.float32), height, width, area=area) for object_id in object_ids
-    ]
+    planes = [_shrink((mask == object_id).astype(np.float32), height, width, area=area) for object_id in object_ids]
     if not planes:
         return torch.zeros(height, width, 0)
     return torch.from_numpy(np.stack(planes, -1))
@@ -35,7 +33,8 @@ def mask_to_labels(mask: Mask, object_ids: Sequence[int], height: int, width: in
 
 def _shrink(plane: NDArray[np.float32], height: int, width: int, *, area: bool) -> NDArray[np.float32]:
     shrinks = plane.shape[0] >= height and plane.shape[1] >= width
-    return cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA if area and shrinks else cv2.INTER_LINEAR)
+    interpolation = cv2.INTER_AREA if area and shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(plane, (width, height), interpolation=interpolation), np.float32)
 
 
 def one_hot_of_winner(labels: torch.Tensor, mass: torch.Tensor) -> torch.Tensor:
@@ -108,12 +107,12 @@ def _enlarge_region(
     top, bottom, left, right = box
     rows = _interpolation(plane.shape[0], size[0])[top:bottom]
     columns = _interpolation(plane.shape[1], size[1])[left:right]
-    return rows @ plane @ columns.T
+    return np.asarray(rows @ plane @ columns.T, np.float32)
 
 
 @lru_cache(maxsize=16)
 def _interpolation(cells: int, pixels: int) -> NDArray[np.float32]:
-    """pixels x cells matrix of linear interpolation with half-pixel centres and repeated edges (align_corners False)."""
+    """pixels x cells matrix of linear interpolation, half-pixel centres, repeated edges (align_corners False)."""
     position = np.clip((np.arange(pixels) + 0.5) * cells / pixels - 0.5, 0, cells - 1)
     lower = np.minimum(position.astype(np.int64), max(cells - 2, 0))
     fraction = (position - lower).astype(np.float32)

@@ -1,8 +1,8 @@
 """The memory bank: a fixed number of preallocated slots for embeddings and labels of past frames.
 
-Two kinds of slot. *Recent* slots form a ring of processed frames. *Keyframe* slots hold frames whose mask the user gave;
-they are never overwritten by tracking. Bytes are allocated once for a grid; only the label columns are reallocated when
-the number of objects passes a multiple of OBJECT_BLOCK.
+Two kinds of slot. *Recent* slots form a ring of processed frames. *Keyframe* slots hold frames whose mask the user
+gave; they are never overwritten by tracking. Bytes are allocated once for a grid; only the label columns are
+reallocated when the number of objects passes a multiple of OBJECT_BLOCK.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ class MemoryBank:
         return evicted
 
     def _least_needed(self, incoming: torch.Tensor) -> Slot:
-        """The keyframe whose loss hurts least: never the first; rather one whose objects others know; rather crowded in time."""
+        """The keyframe whose loss hurts least: not the first; one whose objects others know, or crowded in time."""
         held = self._keyframes.held
         candidates = held[1:] or held
 
@@ -230,7 +230,7 @@ class MemoryBank:
         ]
 
     def drop_recent(self) -> None:
-        """Forget tracked frames. Keyframes stay, also those that live in the ring because there are no keyframe slots."""
+        """Forget tracked frames. Keyframes stay, also those in the ring where a recipe has no keyframe slots."""
         keep_painted = self._keyframes.capacity == 0
         self._recent.held[:] = [slot for slot in self._recent.held if keep_painted and slot.is_keyframe]
         self.processed = len(self._recent.held)

@@ -21,11 +21,11 @@ class Recipe:
         sigma_dense, sigma_sparse: spatial prior exp(-d^2 / sigma^2), d in grid cells (eq. 6).
         cosine: L2-normalise embeddings (per stage where the model says so) before the dot product; False uses them raw.
         logit_scale: factor on the dot product; None takes the model's own.
-        renormalise: True divides by the sum of affinity times prior, so labels are a weighted mean; False multiplies the
-            prior onto the finished softmax, as the reference implementation does.
+        renormalise: True divides by the sum of affinity times prior, so labels are a weighted mean; False multiplies
+            the prior onto the finished softmax, as the reference implementation does.
         soft_labels: store the propagated label of a tracked frame as it is; False stores the one-hot of its argmax.
-        window: references other than keyframes are seen through a square window of this radius in cells; None: all cells.
-        keyframes: how many keyframes the memory keeps for ever (0: keyframes age like any other frame, as in the paper).
+        window: recent references are seen through a square window of this radius in cells; None: all cells.
+        keyframes: how many keyframes the memory keeps for ever (0: they age like any other frame, as in the paper).
         sigma_keyframe: spatial prior of keyframes, None for none (an object may have gone anywhere since).
         far_keyframe_voice: weight of keyframes other than the nearest in time that knows an object (1: all alike).
         max_gap: recent frames further than this many frames from the target are no references (a jump in time breaks

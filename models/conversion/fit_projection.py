@@ -61,7 +61,9 @@ def main() -> None:
     for folder in arguments.folders:
         found = sorted(p for p in folder.iterdir() if p.suffix.lower() in (".jpg", ".jpeg", ".png"))
         paths += chooser.sample(found, min(arguments.images, len(found)))
-    state = {k: v for k, v in load_file(arguments.weights).items() if k.split(".")[0] not in ("projection", "logit_scale")}
+    state = {
+        k: v for k, v in load_file(arguments.weights).items() if k.split(".")[0] not in ("projection", "logit_scale")
+    }
     trunk = HalfResNetTrunk().eval()
     trunk.load_state_dict({key: value.float() for key, value in state.items()})
     with torch.inference_mode():

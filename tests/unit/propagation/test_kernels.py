@@ -1,4 +1,4 @@
-"""The fast kernels equal the plain implementation: odd sizes, 1-20 objects, 1-12 references, every chunk and tile edge."""
+"""The fast kernels equal the plain implementation: odd sizes, 1-20 objects, 1-12 references, chunk and tile edges."""
 
 from __future__ import annotations
 
@@ -176,9 +176,7 @@ def test_bf16_stays_close_to_fp32() -> None:
     assert (results[torch.float32] - results[torch.bfloat16]).abs().mean() < 0.01
 
 
-@given(
-    height=st.integers(1, 40), width=st.integers(1, 50), radius=st.integers(1, 13), channels=st.integers(1, 4)
-)
+@given(height=st.integers(1, 40), width=st.integers(1, 50), radius=st.integers(1, 13), channels=st.integers(1, 4))
 @settings(max_examples=40, deadline=None)
 def test_strips_hold_every_cell(height: int, width: int, radius: int, channels: int) -> None:
     layout = StripLayout.for_grid(height, width, radius)
@@ -228,7 +226,7 @@ def test_memory_of_10000_frames_is_the_memory_of_ten() -> None:
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.bfloat16, 0.02), (torch.float16, 0.01)])
 @pytest.mark.parametrize("grid", [(60, 107), (135, 240), (3, 400)])
 def test_the_prior_rides_in_the_product(dtype: torch.dtype, tolerance: float, grid: tuple[int, int]) -> None:
-    """Extra channels against the axis tables, at 480p, 1080p and an odd strip; products summed in fp32 as matrix units do."""
+    """Extra channels against the axis tables, at 480p, 1080p and an odd strip; summed in fp32 as matrix units do."""
     zero = torch.zeros(*grid, 4, dtype=dtype)
     rows = torch.arange(0, grid[0] * grid[1], 97)
     query = query_cells(zero, 30.0, 21.0).flatten(0, 1).float()[rows]
