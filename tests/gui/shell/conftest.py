@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+from PyQt6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.bridge import EngineBridge
@@ -281,8 +282,6 @@ class Shell:
     extra: dict[str, Any] = field(default_factory=dict)
 
     def pump(self) -> None:
-        from PyQt6.QtWidgets import QApplication
-
         for _ in range(3):
             self.window.bridge.poll()
             QApplication.processEvents()
@@ -308,7 +307,23 @@ def no_qt_warnings(qtlog: Any) -> Iterator[None]:
 
 
 @pytest.fixture
-def make_shell(qtbot: QtBot, tmp_path: Path) -> Iterator[MakeShell]:
+def show_active(qtbot: QtBot) -> Callable[[QWidget], None]:
+    """Show a window and wait until it has the keyboard, without which no key reaches an action."""
+
+    def show(window: QWidget) -> None:
+        window.show()
+
+        def active() -> bool:
+            window.activateWindow()  # again and again: a window that is just going may take it back
+            return bool(window.isActiveWindow())
+
+        qtbot.waitUntil(active, timeout=15_000)
+
+    return show
+
+
+@pytest.fixture
+def make_shell(qtbot: QtBot, tmp_path: Path, show_active: Callable[[QWidget], None]) -> Iterator[MakeShell]:
     """Open a window; every one made is closed at the end without a question."""
     made: list[Shell] = []
 
@@ -318,13 +333,7 @@ def make_shell(qtbot: QtBot, tmp_path: Path) -> Iterator[MakeShell]:
         bridge = EngineBridge(cast(Any, session))
         window = MainWindow(bridge, Settings(path), config or EngineConfig())
         qtbot.addWidget(window, before_close_func=lambda w: w.close_at_once())
-        window.show()
-
-        def active() -> bool:
-            window.activateWindow()  # again and again: a window that is just going may take it back
-            return bool(window.isActiveWindow())
-
-        qtbot.waitUntil(active, timeout=15_000)
+        show_active(window)
         bridge.start()
         shell = Shell(window, session, qtbot, path)
         shell.pump()
