@@ -12,6 +12,7 @@ from pathlib import Path
 # Before anything imports Qt, OpenCV or PyTorch. An explicit QT_QPA_PLATFORM (to watch the windows) is respected.
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the program sets it; spinning threads make tests crawl
 
 import cv2
 import pytest
@@ -70,8 +71,8 @@ def shared_dir() -> Path:
 
 @pytest.fixture(scope="session")
 def disc_clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
-    """One textured disc, 24 frames of 320 x 240 at 24 fps."""
-    return make_clip(tmp_path_factory.mktemp("disc"), count=24, width=320, height=240)
+    """One textured disc, 24 frames of 160 x 120 at 24 fps: small, for tests of everything but quality."""
+    return make_clip(tmp_path_factory.mktemp("disc"), count=24, width=160, height=120)
 
 
 @pytest.fixture(scope="session")

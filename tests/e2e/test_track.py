@@ -44,7 +44,7 @@ def test_masks_follow_the_disc(tracked: Path, disc_clip: Clip) -> None:
     found = [read_indexed_png(file) == 1 for file in sorted((tracked / "masks").iterdir())]
     values = [iou(mask, truth == 1) for mask, truth in zip(found, disc_clip.masks, strict=True)]
     standing_still = [iou(disc_clip.masks[0] == 1, truth == 1) for truth in disc_clip.masks]
-    assert np.mean(values) > 0.85
+    assert np.mean(values) > 0.8
     assert np.mean(values) > np.mean(standing_still) + 0.15
 
 
