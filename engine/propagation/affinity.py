@@ -100,6 +100,11 @@ class Votes:
         self.numerator += sums[..., :-1] * voice
         self.denominator += sums[..., -1:] * voice
 
+    def __iadd__(self, other: Votes) -> Votes:
+        self.numerator += other.numerator
+        self.denominator += other.denominator
+        return self
+
     def share(self) -> torch.Tensor:
         """d x h x w weighted mean labels in 0..1; 0 where no reference says anything."""
         return (self.numerator / self.denominator.clamp_min(1e-30)).clamp_(0.0, 1.0).permute(2, 0, 1)
@@ -114,9 +119,20 @@ def group_by_voice(voices: torch.Tensor) -> list[tuple[torch.Tensor, list[int]]]
 
 
 class WindowedKernel:
-    """References seen through a square window of `layout.radius` cells around each target cell."""
+    """References seen through a square window of `layout.radius` cells around each target cell.
 
-    def __init__(self, layout: StripLayout, sigmas: Sequence[float | None], dtype: torch.dtype, device: torch.device):
+    One batched product per tile serves every reference; logits are written over the same buffer, tile after tile, so they
+    stay in cache and nothing is allocated.
+    """
+
+    def __init__(
+        self,
+        layout: StripLayout,
+        sigmas: Sequence[float | None],
+        slots: int,
+        dtype: torch.dtype,
+        device: torch.device,
+    ):
         """`sigmas` are the priors that will be asked for; their small offset tables are built once."""
         self.layout = layout
         self._tables = {
@@ -124,39 +140,45 @@ class WindowedKernel:
             for sigma in set(sigmas)
         }
         queries, keys = next(iter(self._tables.values())).shape
-        self._logits = torch.empty(queries, keys, dtype=dtype, device=device)
+        self._logits = torch.empty(slots, queries, keys, dtype=dtype, device=device)
 
     def __call__(
         self,
         query: torch.Tensor,
-        keys: Sequence[torch.Tensor],
-        columns: Sequence[torch.Tensor],
+        keys: torch.Tensor,
+        columns: torch.Tensor,
+        voices: torch.Tensor,
         sigmas: Sequence[float | None],
-    ) -> torch.Tensor:
-        """Votes summed over the given references.
+    ) -> Votes:
+        """Votes of all slots of a pool.
 
         Args:
             query: h x w x C' from `query_cells`.
-            keys: per reference, strips (layout.shape + (C',)) of `key_cells`.
-            columns: per reference, strips (layout.shape + (d + 1,)) of labels and a final 1; 0 in the halo.
-            sigmas: per reference.
-
-        Returns:
-            h x w x (d + 1) float32.
+            keys: slots x layout.shape x C', strips of `key_cells`.
+            columns: slots x layout.shape x (d + 1), strips of labels and a final 1; 0 in the halo.
+            voices: slots x d float32; a row of zeros leaves a slot out.
+            sigmas: one per slot.
         """
-        layout = self.layout
+        layout, objects = self.layout, voices.shape[1]
         tiles = layout.query_tiles(query)
-        count = columns[0].shape[-1]
-        sums = torch.zeros(*tiles.shape[:3], count, device=query.device)
+        numerator = torch.empty(*tiles.shape[:3], objects, device=query.device)
+        denominator = torch.empty_like(numerator)
+        shape = self._logits.shape
+        if len(set(sigmas)) == 1:
+            table = self._tables[sigmas[0]].expand(shape)
+        else:
+            table = torch.stack([self._tables[sigma] for sigma in sigmas])
+        voice = voices[:, None, :]  # slots x 1 x d
         for strip in range(layout.strips):
             for row in range(layout.tile_rows):
                 rows = layout.key_rows(row)
-                tile = tiles[strip, row]
-                for key, column, sigma in zip(keys, columns, sigmas, strict=True):
-                    block = key[strip, rows].reshape(-1, tile.shape[1])
-                    weight = torch.addmm(self._tables[sigma], tile, block.T, out=self._logits).exp_()
-                    sums[strip, row] += weight @ column[strip, rows].reshape(-1, count)
-        return layout.untile(sums)
+                tile = tiles[strip, row].expand(shape[0], -1, -1)  # slots x n x C'
+                block = keys[:, strip, rows].flatten(1, 2)  # slots x m x C', a view
+                weight = torch.baddbmm(table, tile, block.transpose(1, 2), out=self._logits).exp_()
+                sums = torch.bmm(weight, columns[:, strip, rows].flatten(1, 2)).float()  # slots x n x (d + 1)
+                numerator[strip, row] = (sums[..., :-1] * voice).sum(0)
+                denominator[strip, row] = (sums[..., -1:] * voice).sum(0)
+        return Votes(layout.untile(numerator), layout.untile(denominator))
 
 
 class DenseKernel:

@@ -22,6 +22,7 @@ class Slot:
     """One remembered frame.
 
     Attributes:
+        number: which slot of its pool.
         frame_index: number of the frame in its source.
         keys: embedding as the kernel wants it (strips or flat), a view of the bank.
         columns: labels of every object column and a final 1, in the same layout, a view of the bank.
@@ -109,6 +110,11 @@ class MemoryBank:
     @property
     def nbytes(self) -> int:
         return self._recent.nbytes + self._keyframes.nbytes
+
+    @property
+    def recent_pool(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """(keys, columns) of every recent slot, held or free, by slot number; views of the bank."""
+        return self._recent.keys, self._recent.columns
 
     def find_recent(self, frame_index: int) -> Slot | None:
         return next((slot for slot in self._recent.held if slot.frame_index == frame_index), None)

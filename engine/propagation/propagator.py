@@ -42,7 +42,7 @@ class Propagator:
         sigmas = [recipe.sigma_dense, recipe.sigma_sparse]
         self._dense = DenseKernel(height, width, sigmas, device)
         layout = self.bank.layout
-        self._windowed = None if layout is None else WindowedKernel(layout, sigmas, dtype, device)
+        self._windowed = None if layout is None else WindowedKernel(layout, sigmas, recipe.history, dtype, device)
 
     @property
     def height(self) -> int:
@@ -98,20 +98,12 @@ class Propagator:
         self, cells: torch.Tensor, recent: list[tuple[Slot, float]], frame_index: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
         votes = Votes.empty(self.height, self.width, self.bank.objects, cells.device)
-        if recent:
+        if recent and self._windowed is not None:
+            votes += self._windowed_votes(cells, recent)
+        elif recent:
             spoken = torch.stack([slot.known.float() for slot, _ in recent])
             for voice, members in group_by_voice(spoken):
-                chosen = [recent[member] for member in members]
-                if self._windowed is None:
-                    sums = self._dense_votes(cells, chosen)
-                else:
-                    slots = [slot for slot, _ in chosen]
-                    sums = self._windowed(
-                        query_cells(cells, self.logit_scale),
-                        [slot.keys for slot in slots],
-                        [slot.columns for slot in slots],
-                        [sigma for _, sigma in chosen],
-                    )
+                sums = self._dense_votes(cells, [recent[member] for member in members])
                 votes.add(sums, voice.to(cells.device))
         keyframes = self.bank.keyframes
         if keyframes:
@@ -120,6 +112,17 @@ class Propagator:
                 sums = self._dense_votes(cells, [(keyframes[member], self.recipe.sigma_keyframe) for member in members])
                 votes.add(sums, voice.to(cells.device))
         return votes.share(), torch.ones(self.height, self.width, device=cells.device)
+
+    def _windowed_votes(self, cells: torch.Tensor, recent: Sequence[tuple[Slot, float]]) -> Votes:
+        assert self._windowed is not None
+        keys, columns = self.bank.recent_pool
+        voices = torch.zeros(len(keys), self.bank.objects)
+        sigmas = [self.recipe.sigma_dense] * len(keys)
+        for slot, sigma in recent:
+            voices[slot.number] = slot.known.float()
+            sigmas[slot.number] = sigma
+        query = query_cells(cells, self.logit_scale)
+        return self._windowed(query, keys, columns, voices.to(cells.device), sigmas)
 
     def _dense_votes(self, cells: torch.Tensor, references: Sequence[tuple[Slot, float | None]]) -> torch.Tensor:
         """Votes of whole references; one query per distinct sigma, because the query carries the prior."""
