@@ -32,6 +32,8 @@ class Command:
 
 COMMANDS: dict[str, Command] = {
     "track": Command("engine.commands.track", "carry the mask of the first frame through a video, without a window"),
+    "eval": Command("engine.commands.eval", "measure quality and speed on an annotated data set"),
+    "score": Command("engine.commands.score", "compare masks with ground truth"),
     "models": Command("engine.commands.models", "list the networks that can track"),
     "doctor": Command("engine.commands.doctor", "check this machine and say what to mend"),
 }

@@ -86,7 +86,8 @@ def contour_radius(shape: tuple[int, ...], tolerance: float = TOLERANCE) -> int:
 def _disk(radius: int) -> NDArray[np.uint8]:
     """(2 radius + 1) squared uint8: 1 where the distance from the centre is at most `radius`."""
     y, x = np.ogrid[-radius : radius + 1, -radius : radius + 1]
-    return (x * x + y * y <= radius * radius).astype(np.uint8)
+    disk: NDArray[np.uint8] = (x * x + y * y <= radius * radius).astype(np.uint8)
+    return disk
 
 
 def _decided(prediction: Binary, truth: Binary, void: Binary | None) -> tuple[Binary, Binary]:

@@ -33,7 +33,9 @@ def davis_palette() -> Palette:
     return palette
 
 
-def read_mask(path: Path, frame_size: tuple[int, int] | None = None, resize: bool = False) -> Mask:
+def read_mask(
+    path: Path, frame_size: tuple[int, int] | None = None, resize: bool = False, *, may_be_empty: bool = False
+) -> Mask:
     """H x W uint8 object ids of a mask image.
 
     What the pixels mean:
@@ -48,20 +50,21 @@ def read_mask(path: Path, frame_size: tuple[int, int] | None = None, resize: boo
     Args:
         frame_size: (width, height) the mask must have, None accepts any.
         resize: scale a mask of another size (nearest neighbour) instead of refusing it.
+        may_be_empty: accept a mask without objects, as every data set has them.
 
     Raises:
         MaskError: missing, unreadable or empty file, more than 255 colours, or no object in it.
         SizeMismatchError: another size than `frame_size` and `resize` is False.
     """
     mask = _ids(_load(path), path)
-    if not mask.any():
+    if not may_be_empty and not mask.any():
         raise MaskError(f"There is no object in the mask {path.name}: it is all background.", "Choose another mask.")
     size = (int(mask.shape[1]), int(mask.shape[0]))
     if frame_size is not None and size != frame_size:
         if not resize:
             raise SizeMismatchError(size, frame_size, "Let it be resized, or choose a mask of the frame's size.")
         mask = cv2.resize(mask, frame_size, interpolation=cv2.INTER_NEAREST_EXACT).astype(np.uint8, copy=False)
-        if not mask.any():
+        if not may_be_empty and not mask.any():
             raise MaskError(f"The objects in {path.name} vanish when it is resized.", "Choose a larger mask.")
     return mask
 
