@@ -116,7 +116,7 @@ def memory_bank() -> list[Check]:
             recent=recipe.history,
             keyframes=recipe.keyframes,
             window=recipe.window,
-            shifted=recipe.window is not None,
+            extended=recipe.renormalise,
             dtype=best_dtype(resolve_device("auto")),
             device=torch.device("meta"),  # shapes only, nothing is allocated
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 import random
 from collections.abc import Callable
 from typing import Any
@@ -199,12 +200,16 @@ def test_live_frames_are_kept_within_a_budget(edit: EditModel, gui: Any, monkeyp
 
 
 def test_the_history_of_a_file_keeps_no_frames_alive(edit: EditModel, gui: Any) -> None:
+    alive = []
     for index in range(5):
-        edit.begin_frame(gui.frame(index, *SIZE), None)
+        frame = gui.frame(index, *SIZE)
+        alive.append(weakref.ref(frame))
+        edit.begin_frame(frame, None)
         stroke(edit, 1, (20, 20))
+    del frame
     edit.leave_frame()
     gc.collect()
-    assert not [thing for thing in gc.get_objects() if isinstance(thing, Frame) and thing.width == SIZE[0]]
+    assert not [reference for reference in alive if reference() is not None]
 
 
 def test_a_new_edit_ends_redo(edit: EditModel, frames: dict[int, Frame], qtbot: QtBot) -> None:
