@@ -107,15 +107,15 @@ def _find_davis(folder: Path, kind: Kind, weight: float) -> DataSource:
             f"{folder} is no DAVIS folder: JPEGImages/480p is missing.", "Name the folder that holds JPEGImages."
         )
     images, masks = folder / "JPEGImages" / resolution, folder / "Annotations" / resolution
-    names = _davis_split(folder)
+    names = _davis_split(folder, kind)
     if names is None:
         names = [path.name for path in _folders(images) if path.name not in DAVIS_VALIDATION]
     return _videos(folder, kind, weight, images, masks, names, binary=kind == "davis2016")
 
 
-def _davis_split(folder: Path) -> list[str] | None:
+def _davis_split(folder: Path, kind: Kind) -> list[str] | None:
     """Names of the training sequences, None where the folder has no lists."""
-    for year in ("2017", "2016"):
+    for year in ("2016", "2017") if kind == "davis2016" else ("2017", "2016"):
         listing = folder / "ImageSets" / year / "train.txt"
         if listing.is_file():
             return sorted(set(_read_text(listing).split()))
