@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from engine.errors import DeviceError, MaskError, SizeMismatchError
-from engine.propagation.labels import labels_to_mask, mask_to_labels, object_confidence, one_hot_of_winner
+from engine.propagation.labels import labels_to_mask, mask_to_labels, object_confidence, stored_labels
 from engine.propagation.propagator import Propagator
 from engine.propagation.recipe import Recipe
 from engine.types import Frame, Mask, SegmentationResult
@@ -122,7 +122,7 @@ class Tracker:
         started = time.perf_counter()
         propagator = self._propagator_for(cells)
         labels, mass = propagator.propagate(cells, frame.index)
-        stored = labels.permute(1, 2, 0) if self.recipe.soft_labels else one_hot_of_winner(labels, mass)
+        stored = stored_labels(labels, mass, self.recipe.label_power)
         known = self._column_flags(self._columns)
         propagator.bank.add_recent(frame.index, propagator.stored_keys(cells), stored, known)
         ids = list(self._columns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
@@ -37,11 +38,26 @@ def _shrink(plane: NDArray[np.float32], height: int, width: int, *, area: bool) 
     return np.asarray(cv2.resize(plane, (width, height), interpolation=interpolation), np.float32)
 
 
-def one_hot_of_winner(labels: torch.Tensor, mass: torch.Tensor) -> torch.Tensor:
-    """d x h x w labels and h x w mass -> h x w x d one-hot of the argmax; background wins ties, as row 0 would."""
-    background = (mass - labels.sum(0))[None]
-    winner = torch.cat([background, labels]).argmax(0)
-    return torch.nn.functional.one_hot(winner, len(labels) + 1)[..., 1:].float()
+def stored_labels(labels: torch.Tensor, mass: torch.Tensor, power: float) -> torch.Tensor:
+    """What the memory keeps of a tracked frame's labels.
+
+    Args:
+        labels: d x h x w, objects.
+        mass: h x w; the background's label is mass - sum of the objects'.
+        power: 1 keeps the labels, more sharpens them (p^power / sum of p^power, background included), infinity gives the
+            one-hot of the argmax (background wins ties, as row 0 would).
+
+    Returns:
+        h x w x d float32.
+    """
+    whole = torch.cat([(mass - labels.sum(0))[None], labels])
+    if math.isinf(power):
+        winner = torch.nn.functional.one_hot(whole.argmax(0), len(whole))
+        return winner[..., 1:].float()
+    if power != 1:
+        whole = whole.clamp_min(0) ** power
+        whole = whole / whole.sum(0).clamp_min(1e-30)
+    return whole[1:].permute(1, 2, 0)
 
 
 def labels_to_mask(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from dataclasses import asdict, dataclass
 
 from engine.errors import UserError
@@ -23,7 +24,8 @@ class Recipe:
         logit_scale: factor on the dot product; None takes the model's own.
         renormalise: True divides by the sum of affinity times prior, so labels are a weighted mean; False multiplies
             the prior onto the finished softmax, as the reference implementation does.
-        soft_labels: store the propagated label of a tracked frame as it is; False stores the one-hot of its argmax.
+        label_power: the label stored of a tracked frame is the propagated one to this power, normalised: 1 keeps it as it
+            is (soft), larger values sharpen it, infinity stores the one-hot of its argmax.
         window: recent references are seen through a square window of this radius in cells; None: all cells.
         keyframes: how many keyframes the memory keeps for ever (0: they age like any other frame, as in the paper).
         sigma_keyframe: spatial prior of keyframes, None for none (an object may have gone anywhere since).
@@ -43,7 +45,7 @@ class Recipe:
     cosine: bool = True
     logit_scale: float | None = None
     renormalise: bool = True
-    soft_labels: bool = False
+    label_power: float = math.inf
     window: int | None = None
     keyframes: int = 0
     sigma_keyframe: float | None = None
@@ -64,6 +66,8 @@ class Recipe:
             raise ValueError("windows need renormalised labels: the plain softmax sums over all cells")
         if not 0 <= self.far_keyframe_voice <= 1:
             raise ValueError("far_keyframe_voice is a weight from 0 to 1")
+        if not self.label_power >= 1:
+            raise ValueError("label_power must be at least 1")
         if self.align < 1:
             raise ValueError("align must be at least 1")
 
@@ -85,7 +89,7 @@ ROBUST = Recipe(
     sampling=Sampling.CONSECUTIVE_9,
     references=7,
     motion_prior=False,
-    soft_labels=True,
+    label_power=1.0,
     window=10,
     keyframes=8,
     sigma_keyframe=21.0,

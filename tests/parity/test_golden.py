@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.propagation.labels import one_hot_of_winner
+from engine.propagation.labels import stored_labels
 from engine.propagation.prior import spatial_prior
 from engine.propagation.propagator import Propagator
 from engine.propagation.recipe import PAPER
@@ -54,7 +54,7 @@ def test_plain_implementation_equals_the_reference_implementation(golden: dict[s
         label, mass = propagate_labels(features[target], references, renormalise=False)
         whole = torch.cat([(mass - label.sum(0))[None], label]).reshape(objects + 1, -1)
         torch.testing.assert_close(whole, golden["predictions"][target - 1], atol=1e-4, rtol=0)
-        labels.append(one_hot_of_winner(label, mass).permute(2, 0, 1))
+        labels.append(stored_labels(label, mass, PAPER.label_power).permute(2, 0, 1))
 
 
 @pytest.mark.parametrize("window_of_chunks", [7, 512])
@@ -86,4 +86,4 @@ def test_paper_recipe_equals_the_reference_implementation(
         label, mass = propagator.propagate(cells, target)
         whole = torch.cat([(mass - label.sum(0))[None], label[:objects]]).reshape(objects + 1, -1)
         torch.testing.assert_close(whole, golden["predictions"][target - 1], atol=1e-4, rtol=0)
-        bank.add_recent(target, propagator.stored_keys(cells), one_hot_of_winner(label, mass), known)
+        bank.add_recent(target, propagator.stored_keys(cells), stored_labels(label, mass, PAPER.label_power), known)
