@@ -149,7 +149,10 @@ def _davis_lists(root: Path, year: str) -> Path | None:
     folders = [sets / year] + ([sets / "480p"] if year == "2016" else [])
     found = next((folder for folder in folders if folder.is_dir()), None)
     if found is None:
-        raise DatasetError(f"There is no ImageSets/{year} in {root}.", f"Is it {root.name} of another year?")
+        raise DatasetError(
+            f"There is no ImageSets/{year} in {root}.",
+            "Add the official lists, or choose --dataset of the year they are for.",
+        )
     return found
 
 

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 import main
-from engine.evaluation import provenance
+from engine.evaluation import provenance, run
 from engine.evaluation.datasets import load_dataset
 from engine.evaluation.provenance import code_fingerprint, commit_of
 from engine.evaluation.record import FILE_NAME
 from engine.evaluation.run import track_dataset
 from engine.runtime.config import EngineConfig
+from engine.tracker import Tracker
 from models.registry import DEFAULT_MODEL, get_spec
 from tests.support.clips import iou, read_indexed_png
 from tests.unit.evaluation.conftest import COUNT, HEIGHT, WIDTH, make_davis2016
@@ -154,6 +155,29 @@ def test_results_of_other_settings_are_not_mixed(tracked, capsys):
     assert [run["name"] for run in runs] == ["alpha"]  # beta is of the other recipe
 
 
+def test_an_interrupted_overwrite_leaves_nothing_finished(tracked, monkeypatch):
+    data, out = tracked
+
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "_track_sequence", interrupt)
+    assert evaluate("--dataset", "davis2016", "--data", data, "--out", out, "--overwrite") == 130
+    assert json.loads((out / FILE_NAME).read_text())["sequences"] == []
+
+
+def test_a_sequence_that_lost_a_frame_is_tracked_again(davis2016, tmp_path):
+    def call():
+        track_dataset(load_dataset("davis2016", davis2016, only=["alpha"]), tmp_path / "out", config=CPU)
+        return masks_below(tmp_path / "out")
+
+    first = call()
+    for part, suffix in (("JPEGImages", "jpg"), ("Annotations", "png")):
+        (davis2016 / part / "480p" / "alpha" / f"00004.{suffix}").unlink()
+    second = call()
+    assert second["alpha/00008.png"][1] > first["alpha/00008.png"][1]
+
+
 @pytest.mark.parametrize("field", ["commit", "code"])
 def test_a_run_goes_on_with_another_commit_but_not_with_other_code(tracked, capsys, field):
     data, out = tracked
@@ -205,10 +229,20 @@ def halve(path):
     cv2.imwrite(str(path), cv2.imread(str(path), cv2.IMREAD_UNCHANGED)[::2, ::2])
 
 
-def test_objects_that_appear_later_start_at_their_first_annotated_frame(youtube, tmp_path):
+def test_objects_that_appear_later_start_at_their_first_annotated_frame(youtube, tmp_path, monkeypatch):
+    given = []
+    step = Tracker.step
+
+    def spy(tracker, frame, mask=None, *, touched=None):
+        if mask is not None:
+            given.append((frame.index, touched))
+        return step(tracker, frame, mask, touched=touched)
+
+    monkeypatch.setattr(Tracker, "step", spy)
     out = tmp_path / "out"
     call = ("--dataset", "youtube-vos", "--data", youtube, "--out", out)
     assert evaluate(*call) == 0
+    assert given == [(1, (1,)), (4, (2,))]  # the objects known already are not corrected
     files = sorted((out / "Annotations" / "0a1b").iterdir())
     assert [file.name for file in files] == [f"{5 * i:05}.png" for i in range(COUNT)]
     found = [read_indexed_png(file) for file in files]
