@@ -18,6 +18,7 @@ from models.device import describe_device
 from models.embedder import Embedder
 
 AUTO_WORKING_SIZE = 480
+AUTO_LIVE_CPU_WORKING_SIZE = 320  # a mask that lags behind a live picture helps less than a coarser one in time
 
 
 class Tracker:
@@ -32,9 +33,10 @@ class Tracker:
     """
 
     def __init__(self, embedder: Embedder, recipe: Recipe, *, working_size: int | None = None) -> None:
-        """`working_size`: short side in pixels the embedder sees; None: 480. Smaller frames keep their own size."""
+        """`working_size`: short side in pixels the embedder sees; None: see `set_live`. Smaller frames keep theirs."""
         self.embedder = embedder
         self.recipe = recipe
+        self._chosen_short_side = working_size
         self._short_side = working_size or AUTO_WORKING_SIZE
         self._working_size: tuple[int, int] | None = None
         self._propagator: Propagator | None = None
@@ -134,6 +136,12 @@ class Tracker:
         mask = labels_to_mask(planes, mass_plane, ids, frame.height, frame.width)
         timings["upsample"] = time.perf_counter() - started
         return SegmentationResult(frame, mask, object_confidence(planes, ids), timings)
+
+    def set_live(self, live: bool) -> None:
+        """Tell whether the frames to come are live. Decides the automatic working size: 480, on a live CPU 320."""
+        if self._chosen_short_side is None:
+            slow = live and self.embedder.device.type == "cpu"
+            self._short_side = AUTO_LIVE_CPU_WORKING_SIZE if slow else AUTO_WORKING_SIZE
 
     # -- objects and memory ------------------------------------------------------------------------------------
     @torch.inference_mode()

@@ -198,6 +198,8 @@ class EngineWorker(Worker):
     # -- tracking --------------------------------------------------------------------------------------------------
     def _track(self, job: TrackJob) -> None:
         first = True
+        if self._tracker is not None:
+            self._tracker.set_live(job.live)
         while not self.stopping:
             packet, done = None, False
             try:

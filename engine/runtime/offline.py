@@ -207,6 +207,7 @@ class _Run:
         self._output = output
         self._on_progress = on_progress or (lambda done, total: None)
         live = source.info.live
+        tracker.set_live(live)
         self._frames: Mailbox[Frame] = Mailbox(1, Policy.NEWEST) if live else Mailbox(DECODED_AHEAD, Policy.BLOCK)
         self._read_error: Exception | None = None
         self._done = 0

@@ -259,3 +259,16 @@ def test_forgetting() -> None:
 )
 def test_working_size(frame: tuple[int, int], short_side: int, align: int, expected: tuple[int, int]) -> None:
     assert working_size(*frame, short_side, align) == expected
+
+
+def test_automatic_working_size_is_smaller_for_live_sources_on_a_cpu() -> None:
+    big = scene(0, (8, 16, RED), size=(720, 1280))
+    mask = painted((720, 1280), (8, 16, 1))
+    automatic, fixed = Tracker(ColourEmbedder(), ROBUST), Tracker(ColourEmbedder(), ROBUST, working_size=240)
+    for live, expected in ((True, (568, 320)), (False, (856, 480))):
+        automatic.set_live(live)
+        automatic.step(big, mask)
+        assert automatic.working_size == expected
+        fixed.set_live(live)
+        fixed.step(big, mask)
+        assert fixed.working_size == (424, 240)

@@ -235,6 +235,8 @@ class FakeTracker:
         self._note(("forget", frame_index))
         self._keyframes.discard(frame_index)
 
+    def set_live(self, live: bool) -> None: ...
+
     def forget_tracked(self) -> None:
         self._note(("forget_tracked", -1))
         self._recent.clear()
