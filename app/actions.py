@@ -250,9 +250,6 @@ class Actions(QObject):
     def __getitem__(self, action_id: str) -> QAction:
         return self._actions[action_id]
 
-    def __contains__(self, action_id: str) -> bool:
-        return action_id in self._actions
-
     def on(self, action_id: str, slot: Callable[[], object]) -> None:
         """Call `slot` when the action is chosen (the checked state is not passed on)."""
         self._actions[action_id].triggered.connect(lambda _checked=False: slot())

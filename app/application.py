@@ -41,28 +41,38 @@ def run(options: argparse.Namespace) -> int:
     if problem:
         print(problem, file=sys.stderr)
         return EXIT_CANNOT_START
-    application = make_application()
-    log_file = start_log(debug=bool(getattr(options, "debug", False)))
-    window = make_window(options, log_file)
-    restore = install_hooks(window)
+    # Raised inside a Qt callback, a KeyboardInterrupt would abort the process: until there is a window, remember it.
+    interrupts: list[int] = []
+    former = signal.signal(signal.SIGINT, lambda number, _frame: interrupts.append(number))
     try:
-        window.show()
-        application.processEvents()  # the window is on screen before torch competes for the processor
-        window.bridge.start()
-        if getattr(options, "demo", False):
-            window.opening.open_demo()
-        elif options.source:
-            window.opening.open(str(options.source))
-        # Ctrl+C may have closed it already; then nothing would ever end the event loop.
-        code = int(application.exec()) if window.isVisible() else 0
+        application = make_application()
+        log_file = start_log(debug=bool(getattr(options, "debug", False)))
+        window = make_window(options, log_file)
+        restore = install_hooks(window)
+        try:
+            code = 0 if interrupts else _show(application, window, options)
+        finally:
+            restore()
     finally:
-        restore()
+        signal.signal(signal.SIGINT, former)
     if not window.stopped_in_time:
         # A worker hangs in a driver. Leaving the usual way would wait for it for ever.
         print("A worker did not stop in time; leaving without it.", file=sys.stderr)
         sys.stderr.flush()
         os._exit(code)
     return code
+
+
+def _show(application: QApplication, window: MainWindow, options: argparse.Namespace) -> int:
+    window.show()
+    application.processEvents()  # the window is on screen before torch competes for the processor
+    window.bridge.start()
+    if getattr(options, "demo", False):
+        window.opening.open_demo()
+    elif options.source:
+        window.opening.open(str(options.source))
+    # Ctrl+C may have closed it already; then nothing would ever end the event loop.
+    return int(application.exec()) if window.isVisible() else 0
 
 
 def make_application() -> QApplication:

@@ -26,8 +26,9 @@ QMenu::item {{ padding: 5px 28px 5px 26px; border-radius: 4px; }}
 QMenu::item:selected {{ background: {t.accent}; color: {t.on_accent}; }}
 QMenu::item:disabled {{ color: {t.disabled}; background: transparent; }}
 QMenu::icon {{ left: 5px; }}
-QMenu::indicator {{ width: 12px; height: 12px; left: 6px; }}
-QMenu::indicator:checked {{ background: {t.link}; border-radius: 6px; border: 3px solid {t.window}; }}
+QMenu::indicator {{ width: 8px; height: 8px; left: 9px; }}
+QMenu::indicator:unchecked {{ background: transparent; border: 1px solid transparent; }}
+QMenu::indicator:checked {{ background: {t.link}; border: 1px solid {t.link}; border-radius: 5px; }}
 QMenu::separator {{ height: 1px; background: {t.border}; margin: 4px 8px; }}
 
 QToolBar {{ background: {t.window}; border: 0; spacing: 2px; padding: 3px 5px; }}

@@ -152,10 +152,6 @@ class NoticeStack(QWidget):
         self._column.insertWidget(0, item)
         self._arrange()
 
-    def dismiss_all(self) -> None:
-        for item in self.items:
-            self._remove(item)
-
     def apply_theme(self, theme: Theme) -> None:
         self._theme = theme
         for item in self._items:

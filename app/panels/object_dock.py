@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from PyQt6.QtCore import QSize, Qt, pyqtSignal
-from PyQt6.QtGui import QCloseEvent, QColor, QIcon, QKeyEvent, QKeySequence, QMouseEvent, QPainter, QPixmap
+from PyQt6.QtCore import QSize, Qt
+from PyQt6.QtGui import QColor, QIcon, QKeyEvent, QKeySequence, QMouseEvent, QPainter, QPixmap
 from PyQt6.QtWidgets import (
     QColorDialog,
     QDockWidget,
@@ -155,8 +155,6 @@ class ObjectRow(QFrame):
 class ObjectDock(QDockWidget):
     """The dock on the right."""
 
-    hidden_by_user = pyqtSignal()
-
     def __init__(self, objects: ObjectList, actions: Actions, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle(self.tr("Objects"))
@@ -248,7 +246,3 @@ class ObjectDock(QDockWidget):
             if selected and row.isVisible():
                 self._area.ensureWidgetVisible(row, 0, 8)
         self._empty.setVisible(not items)
-
-    def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
-        super().closeEvent(event)
-        self.hidden_by_user.emit()

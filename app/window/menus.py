@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PyQt6.QtWidgets import QMenu, QMenuBar
 
-from app.actions import TABLE, Actions, ActionSpec, MenuSlot
+from app.actions import TABLE, Actions, MenuSlot
 
 _TITLES = {"File": "&File", "Edit": "&Edit", "Object": "&Object", "Track": "&Track", "View": "&View",
            "Engine": "E&ngine", "Help": "&Help"}  # fmt: skip
@@ -39,6 +39,3 @@ class MenuBuilder:
         sub.setToolTipsVisible(True)
         self.slots[slot.id] = sub
         self._menus[f"{slot.group}/{slot.text.replace('&', '')}"] = sub
-
-
-__all__ = ["ActionSpec", "MenuBuilder"]

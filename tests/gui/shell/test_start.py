@@ -136,6 +136,26 @@ def test_the_window_is_up_before_the_engine_and_ctrl_c_closes_it(repo_root: Path
     assert "Traceback" not in err
 
 
+INTERRUPTED = """
+import argparse, os, signal, sys
+from app import application
+real = application.make_window
+def make_window(options, log_file):
+    os.kill(os.getpid(), signal.SIGINT)
+    return real(options, log_file)
+application.make_window = make_window
+options = argparse.Namespace(source=None, demo=False, model=None, recipe=None, size=None, device="auto")
+sys.exit(application.run(options))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals work differently there")
+def test_ctrl_c_while_the_window_is_being_built_ends_quietly(repo_root: Path) -> None:
+    process = launch(INTERRUPTED, repo_root, QT_QPA_PLATFORM="offscreen")
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (0, "", "")
+
+
 # -- errors ------------------------------------------------------------------------------------------------------
 def test_an_error_in_a_slot_becomes_a_notice(shell: Any, capsys: pytest.CaptureFixture[str]) -> None:
     restore = install_hooks(shell.window)
