@@ -75,8 +75,8 @@ class Timeline(QWidget):
 
     def show_kinds(self, kinds: Mapping[int, MaskKind], confidence: Mapping[int, float]) -> None:
         """`confidence`: tracked frame -> 0..1 of its least sure object."""
-        if self._model.set_kinds(kinds, confidence):
-            self._redraw()
+        self._model.set_kinds(kinds, confidence)
+        self._redraw()
 
     def show_marks(self, mark_in: int | None, mark_out: int | None) -> None:
         self._model.mark_in, self._model.mark_out = mark_in, mark_out

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+import numpy as np
 
 from engine.runtime.messages import MaskKind
 
@@ -23,6 +26,8 @@ class Span:
 class TimelineModel:
     """Mask kinds and confidences by frame.
 
+    While an hour of video is tracked this is refreshed several times a second, so the work is done by numpy.
+
     Args:
         count: frames of the source, None when unknown; the line then grows with the frames seen.
     """
@@ -30,8 +35,11 @@ class TimelineModel:
     def __init__(self, count: int | None = None) -> None:
         self._fixed = count
         self._seen = 0
-        self._kinds: dict[int, MaskKind] = {}
-        self._confidence: dict[int, float] = {}
+        self._kinds: Mapping[int, MaskKind] = {}
+        self._frames = np.zeros(0, np.int64)  # with a mask, ascending
+        self._stale = np.zeros(0, np.bool_)
+        self._confidence = np.zeros(0, np.float64)  # NaN where it is not known
+        self._keyframes: list[int] = []
         self.mark_in: int | None = None
         self.mark_out: int | None = None
 
@@ -45,7 +53,7 @@ class TimelineModel:
 
     @property
     def keyframes(self) -> list[int]:
-        return sorted(index for index, kind in self._kinds.items() if kind is MaskKind.KEYFRAME)
+        return list(self._keyframes)
 
     def see(self, index: int) -> bool:
         """A frame is shown; True when the line grows by it."""
@@ -53,37 +61,47 @@ class TimelineModel:
         self._seen = max(self._seen, index + 1)
         return grown
 
-    def set_kinds(self, kinds: Mapping[int, MaskKind], confidence: Mapping[int, float]) -> bool:
-        """Replace what is known of every mask; True when that is a change."""
-        kept: dict[int, MaskKind] = {index: kind for index, kind in kinds.items() if kind is not MaskKind.NONE}
-        if kept == self._kinds and confidence == self._confidence:
-            return False
-        self._kinds, self._confidence = kept, dict(confidence)
-        self._seen = max(self._seen, max(kept, default=-1) + 1)
-        return True
+    def set_kinds(self, kinds: Mapping[int, MaskKind], confidence: Mapping[int, float]) -> None:
+        """Replace what is known of every mask."""
+        self._kinds = kinds
+        count = len(kinds)
+        frames = np.fromiter(kinds.keys(), np.int64, count)
+        order = np.argsort(frames)
+        self._frames = frames[order]
+        self._stale = np.fromiter((kind is MaskKind.STALE for kind in kinds.values()), np.bool_, count)[order]
+        known = np.fromiter((confidence.get(index, np.nan) for index in kinds), np.float64, count)
+        self._confidence = known[order]
+        self._keyframes = sorted(index for index, kind in kinds.items() if kind is MaskKind.KEYFRAME)
+        self._seen = max(self._seen, int(self._frames[-1]) + 1 if count else 0)
 
     def keyframe_beside(self, index: int, direction: int) -> int | None:
         """The next keyframe before (-1) or after (+1) a frame."""
-        beside = [k for k in self.keyframes if (k - index) * direction > 0]
+        beside = [k for k in self._keyframes if (k - index) * direction > 0]
         return (min(beside) if direction > 0 else max(beside)) if beside else None
 
     def spans(self, pixels: int) -> list[Span]:
         """Runs of masks of one kind, cut where the confidence changes noticeably, not finer than `pixels` allows."""
+        if not len(self._frames):
+            return []
         per_pixel = max(self.count / max(pixels, 1), 1.0)
+        reach = max(1, int(per_pixel))
+        columns = (self._frames / per_pixel).astype(np.int64)
+        cuts = (np.diff(columns) > 0) | (np.diff(self._frames) > reach) | (self._stale[1:] != self._stale[:-1])
+        starts = np.concatenate([[0], np.flatnonzero(cuts) + 1])
+        ends = np.concatenate([starts[1:], [len(self._frames)]]) - 1
+        lowest = np.fmin.reduceat(self._confidence, starts)
         spans: list[Span] = []
-        for index in sorted(self._kinds):
-            kind = MaskKind.STALE if self._kinds[index] is MaskKind.STALE else MaskKind.TRACKED
-            confidence = self._confidence.get(index)
+        for start, end, low in zip(starts.tolist(), ends.tolist(), lowest.tolist(), strict=True):
+            kind = MaskKind.STALE if self._stale[start] else MaskKind.TRACKED
+            first, final = int(self._frames[start]), int(self._frames[end])
+            confidence = None if math.isnan(low) else low
             last = spans[-1] if spans else None
-            if last is None or last.kind is not kind or index > last.last + max(1, int(per_pixel)):
-                spans.append(Span(index, index, kind, confidence))
-                continue
-            same = _band(confidence) == _band(last.confidence)
-            if same or last.last - last.first + 1 < per_pixel:
+            joins = last is not None and last.kind is kind and first - last.last <= reach
+            if last is not None and joins and _band(last.confidence) == _band(confidence):
                 known = [value for value in (last.confidence, confidence) if value is not None]
-                spans[-1] = Span(last.first, index, kind, min(known) if known else None)
+                spans[-1] = Span(last.first, final, kind, min(known, default=None))
             else:
-                spans.append(Span(index, index, kind, confidence))
+                spans.append(Span(first, final, kind, confidence))
         return spans
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
 from app.actions import Actions
@@ -14,7 +16,8 @@ from app.window.asking import ask
 from engine.runtime.messages import DisplayItem, EngineProgress, MaskKind, Mode, Notice, Severity
 from engine.video.source import SourceInfo
 
-_KINDS_MS = 100
+_KINDS_MS, _KINDS_SLOWEST_MS = 100, 2000
+_KINDS_SHARE = 0.05  # of the GUI thread, at most, to keep the time line up to date
 
 _FILE_ONLY = (
     "track_backward", "step_forward", "step_backward", "play", "mark_in", "mark_out", "clear_marks", "to_start",
@@ -247,6 +250,10 @@ class TrackingController(QObject):
             self._bar.show_frame(item.frame.index, item.frame.time_s, info, kind)
 
     def _show_kinds(self) -> None:
+        started = time.perf_counter()
         live = self._bridge.live
         kinds: dict[int, MaskKind] = {} if live else self._bridge.mask_kinds()
         self._timeline.show_kinds(kinds, {} if live else self._bridge.confidences())
+        # An hour of video takes its time to list; tracking must not wait for the time line.
+        spent_ms = (time.perf_counter() - started) * 1000
+        self._kinds_timer.setInterval(round(min(max(_KINDS_MS, spent_ms / _KINDS_SHARE), _KINDS_SLOWEST_MS)))
