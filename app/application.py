@@ -41,6 +41,8 @@ def run(options: argparse.Namespace) -> int:
     if problem:
         print(problem, file=sys.stderr)
         return EXIT_CANNOT_START
+    from PyQt6 import sip
+
     # Raised inside a Qt callback, a KeyboardInterrupt would abort the process: until there is a window, remember it.
     interrupts: list[int] = []
     former = signal.signal(signal.SIGINT, lambda number, _frame: interrupts.append(number))
@@ -53,9 +55,13 @@ def run(options: argparse.Namespace) -> int:
             code = 0 if interrupts else _show(application, window, options)
         finally:
             restore()
+        if interrupts:
+            window.close_at_once()
+        stopped = window.stopped_in_time
+        sip.delete(window)  # now: left to the interpreter, it may outlive the application and crash on the way out
     finally:
         signal.signal(signal.SIGINT, former)
-    if not window.stopped_in_time:
+    if not stopped:
         # A worker hangs in a driver. Leaving the usual way would wait for it for ever.
         print("A worker did not stop in time; leaving without it.", file=sys.stderr)
         sys.stderr.flush()
