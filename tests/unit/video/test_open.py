@@ -17,7 +17,7 @@ from engine.video.file import VideoFileSource
 from engine.video.folder import ImageFolderSource
 from engine.video.open import classify, open_source
 from engine.video.paced import PacedFileSource
-from tests.unit.video.servers import MjpegServer, free_port
+from tests.support.servers import MjpegServer, free_port
 
 Clip = Callable[..., Path]
 

@@ -20,7 +20,7 @@ from engine.types import Frame
 from engine.video.source import SourceKind
 from engine.video.stream import StreamSource, is_stream_url, without_password
 from tests.unit.video.media import ffmpeg
-from tests.unit.video.servers import MjpegServer, RtspServer, free_port
+from tests.support.servers import MjpegServer, RtspServer, free_port
 
 Clip = Callable[..., Path]
 TIMEOUT_S = 20.0

@@ -9,10 +9,12 @@ import socket
 import socketserver
 import struct
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 FRAME_S = 1 / 50
 
@@ -47,8 +49,7 @@ class _Mjpeg(http.server.BaseHTTPRequestHandler):
         try:
             while not server.dead.is_set():
                 if not server.stalled.is_set():
-                    grey = np.full((48, 64, 3), number % 250, np.uint8)
-                    jpeg = cv2.imencode(".jpg", grey)[1].tobytes()
+                    jpeg = cv2.imencode(".jpg", server.picture(number)[:, :, ::-1])[1].tobytes()
                     head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
                     self.wfile.write(head.encode() + jpeg + b"\r\n")
                     number += 1
@@ -57,15 +58,21 @@ class _Mjpeg(http.server.BaseHTTPRequestHandler):
             pass  # the reader went away
 
 
+def grey(number: int) -> NDArray[np.uint8]:
+    """Each picture is one step brighter than the one before."""
+    return np.full((48, 64, 3), number % 250, np.uint8)
+
+
 class MjpegServer(http.server.ThreadingHTTPServer):
-    """Sends grey pictures, each one step brighter than the one before, 50 per second."""
+    """Sends `picture(0)`, `picture(1)`, ... (H x W x 3 RGB), 50 per second."""
 
     daemon_threads = False
     block_on_close = True
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, picture: Callable[[int], NDArray[np.uint8]] = grey) -> None:
         self.dead = threading.Event()
         self.stalled = threading.Event()
+        self.picture = picture
         super().__init__(("127.0.0.1", port), _Mjpeg)
         self.port = int(self.server_address[1])
         self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02})
