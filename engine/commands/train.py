@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_positive,
         action="append",
         metavar="W",
-        help="share of the clips that a --data gives, relative to the others (one for every --data; default: all alike)",
+        help="share of the clips that a --data gives, relative to the others; one for every --data (default: alike)",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for checkpoints, weights, logs")
     parser.add_argument(
@@ -37,6 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--start",
+        "--start-from",  # torchrun takes a plain --start for an abbreviation of its own --start-method
+        dest="start",
         metavar="WHAT",
         help="weights to start from: resnet50-half, imagenet, scratch, or a file (a checkpoint of yours or of the "
         "paper's authors, torchvision's, MoCo's or InstDisc's); default: what the network ships with",
@@ -73,9 +75,7 @@ def run(options: argparse.Namespace) -> int:
             print("\n".join(material.describe()), flush=True)
         if config.validation.every and not material.held_out and world.is_main:
             print("None of the sequences to hold out is in the data: there will be no validation.", file=sys.stderr)
-        trainer = Trainer(
-            config, material, options.out, start=start, world=world, resume=options.resume, tell=_say
-        )
+        trainer = Trainer(config, material, options.out, start=start, world=world, resume=options.resume, tell=_say)
         outcome = trainer.run()
         if world.is_main:
             if outcome.interrupted:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torchvision.transforms.v2 import functional as adjust
 
 from engine.training.config import IGNORE, ClipConfig
 from engine.training.pictures import Picture
@@ -59,28 +57,45 @@ def flip(frames: Clip, ids: Clip, rng: np.random.Generator, config: ClipConfig) 
     return np.ascontiguousarray(frames), np.ascontiguousarray(ids)
 
 
+_GREY = np.array([0.299, 0.587, 0.114])  # Rec. 601
+_YIQ = np.array([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
+
+
 def jitter_colours(frames: Clip, rng: np.random.Generator, config: ClipConfig) -> Clip:
-    """Brightness, contrast, saturation and hue of the clip; then the flicker of single frames."""
+    """Brightness, contrast, saturation and hue of the clip, and the flicker of single frames.
+
+    All of them are linear in the colours (hue as a rotation of the chroma plane), so each frame takes a single matrix.
+    """
     strength, hue, flicker = config.colour_jitter, config.hue_jitter, config.frame_jitter
     if not (strength or hue or flicker):
         return frames
-    pictures = torch.from_numpy(frames).permute(0, 3, 1, 2)
-    if strength:
-        brightness, contrast, saturation = rng.uniform(1 - strength, 1 + strength, 3).tolist()
-        pictures = adjust.adjust_brightness(pictures, brightness)
-        pictures = adjust.adjust_contrast(pictures, contrast)
-        pictures = adjust.adjust_saturation(pictures, saturation)
-    if hue:
-        pictures = adjust.adjust_hue(pictures, float(rng.uniform(-hue, hue)))
-    if flicker:
-        factors = rng.uniform(1 - flicker, 1 + flicker, (len(pictures), 2)).tolist()
-        pictures = torch.stack(
-            [
-                adjust.adjust_contrast(adjust.adjust_brightness(picture, bright), contrast)
-                for picture, (bright, contrast) in zip(pictures, factors, strict=True)
-            ]
-        )
-    return np.ascontiguousarray(pictures.permute(0, 2, 3, 1).numpy())
+    brightness, contrast, saturation = rng.uniform(1 - strength, 1 + strength, 3)
+    turn = rng.uniform(-hue, hue)
+    factors = rng.uniform(1 - flicker, 1 + flicker, (len(frames), 2)) * (brightness, contrast)
+    changed = np.empty_like(frames)
+    for frame, (bright, steep), out in zip(frames, factors, changed, strict=True):
+        grey = float(_GREY @ cv2.mean(frame)[:3])
+        out[:] = cv2.transform(frame, colour_matrix(bright, steep, saturation, turn, grey))
+    return changed
+
+
+def colour_matrix(
+    brightness: float, contrast: float, saturation: float, hue: float, mean_grey: float
+) -> NDArray[np.float64]:
+    """3 x 4 matrix on (r, g, b, 1) in 0..255.
+
+    Args:
+        brightness, contrast, saturation: factors; contrast acts about the frame's mean grey, saturation about grey.
+        hue: share of a full turn.
+        mean_grey: of the frame before the change.
+    """
+    angle = 2 * np.pi * hue
+    cosine, sine = np.cos(angle), np.sin(angle)
+    turn = np.array([[1, 0, 0], [0, cosine, -sine], [0, sine, cosine]])
+    greyed = np.tile(_GREY, (3, 1))
+    linear = np.linalg.inv(_YIQ) @ turn @ _YIQ @ (saturation * np.eye(3) + (1 - saturation) * greyed)
+    offset = brightness * (1 - contrast) * mean_grey  # greys stay grey through saturation and hue
+    return np.hstack([brightness * contrast * linear, np.full((3, 1), offset)])
 
 
 def number_objects(ids: Clip) -> Clip:

@@ -1,4 +1,4 @@
-"""Training clips, each a pure function of (seed, number): workers, processes and resumed runs agree without any state."""
+"""Training clips, each a pure function of (seed, number), so that workers, processes and resumed runs agree."""
 
 from __future__ import annotations
 
@@ -143,9 +143,7 @@ class ClipDataset(Dataset[ClipSample]):
         sequence, last = entries.target(entry)
         return self._video_clip(sequence, last, rng)
 
-    def _video_clip(
-        self, sequence: VideoSequence, last: int, rng: np.random.Generator
-    ) -> tuple[Picture, Picture, str]:
+    def _video_clip(self, sequence: VideoSequence, last: int, rng: np.random.Generator) -> tuple[Picture, Picture, str]:
         clip = self.clip
         step = int(rng.integers(1, clip.max_step + 1))
         positions = clip_positions(last, step, clip)
@@ -226,6 +224,6 @@ class StepSampler(Sampler[list[int]]):
 
 
 def start_worker(_: int) -> None:
-    """OpenCV's own threads would fight with the other workers; Ctrl+C is for the main process, which ends its workers."""
+    """OpenCV's own threads would fight with the other workers; Ctrl+C is for the main process, which ends them."""
     cv2.setNumThreads(0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

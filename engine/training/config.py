@@ -61,7 +61,7 @@ class NetworkConfig:
             _choice(part, parts, "network.frozen")
         _require(
             set(self.frozen) == set(parts[: len(self.frozen)]),
-            "network.frozen must be the first parts of the network without a gap: gradients end at the first frozen one",
+            "network.frozen must be the first parts of the network, without a gap",
         )
         _require(1 <= self.projection_channels <= 768, "network.projection_channels must lie between 1 and 768")
         _require(self.projection_clips >= 1, "network.projection_clips must be at least 1")
@@ -117,7 +117,7 @@ class ClipConfig:
         _require(self.references >= 1, "clip.references must be at least 1")
         _choice(self.strategy, ("consecutive", "uniform", "sparse"), "clip.strategy")
         _require(
-            self.strategy != "sparse" or self.references >= 4, "clip.strategy sparse needs at least 4 clip.references"
+            self.strategy != "sparse" or self.references >= 5, "clip.strategy sparse needs at least 5 clip.references"
         )
         _require(self.strategy != "uniform" or self.references >= 2, "clip.strategy uniform needs clip.references >= 2")
         _require(self.reach >= self.references, "clip.reach must not be smaller than clip.references")
@@ -209,7 +209,7 @@ class OptimiserConfig:
         trunk_lr: learning rate of the pretrained part; None: as `lr`.
         momentum, nesterov: of SGD.
         betas: of AdamW.
-        weight_decay: on all parameters, or with `decay_vectors` False on all but biases, BatchNorm, means and the scale.
+        weight_decay: on all parameters, or with `decay_vectors` False not on biases, BatchNorm, means, the scale.
         schedule: "cosine", "poly" or "constant", from `lr` to `min_lr` over the whole run, per step.
         min_lr: learning rate at the end (of a group with another peak: the same share of its peak).
         power: exponent of "poly".

@@ -143,7 +143,8 @@ class CpuSyncBatchNorm(nn.BatchNorm2d):
                 if self.num_batches_tracked is not None:
                     self.num_batches_tracked.add_(1)
         normalised = centred * (variance + self.eps).rsqrt()[:, None, None]
-        return (normalised * self.weight[:, None, None] + self.bias[:, None, None]).to(x.dtype)
+        result: torch.Tensor = normalised * self.weight[:, None, None] + self.bias[:, None, None]
+        return result.to(x.dtype)
 
 
 def synchronise_batchnorm(network: nn.Module, world: World) -> None:

@@ -143,4 +143,5 @@ def smoothness(flow: torch.Tensor, picture: torch.Tensor, edge: float) -> torch.
 
 def frames_on_grid(frames: torch.Tensor, stride: int) -> torch.Tensor:
     """B x T x 3 x H x W -> B x T x 3 x h x w means of cells."""
-    return F.avg_pool2d(frames.flatten(0, 1), stride).unflatten(0, frames.shape[:2])
+    small = F.avg_pool2d(frames.flatten(0, 1), stride)
+    return small.reshape(*frames.shape[:2], *small.shape[1:])

@@ -1,4 +1,4 @@
-"""What a run trains on and validates with: the sources after holding out, the clips, and the count of broken samples."""
+"""What a run trains on and validates with: sources, clips, held-out sequences, and the count of broken samples."""
 
 from __future__ import annotations
 

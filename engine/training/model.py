@@ -38,7 +38,8 @@ class ClipModel(nn.Module):
         """
         clip, loss = self.config.clip, self.config.loss
         rgb = frames.permute(0, 1, 4, 2, 3).float() / 255.0  # a view: channels last in memory
-        embeddings = self.embed(rgb.flatten(0, 1)).unflatten(0, rgb.shape[:2])
+        embeddings = self.embed(rgb.flatten(0, 1))
+        embeddings = embeddings.reshape(*rgb.shape[:2], *embeddings.shape[1:])
         labels, decided = cell_labels(masks, objects, clip.labels)
         return clip_loss(
             embeddings,

@@ -61,7 +61,7 @@ class Movement:
         angle = self.angle + self.turn * time
         size = self.scale * self.zoom**time
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-        return size * turn @ np.array([[1.0, self.shear * time], [0.0, 1.0]])
+        return np.asarray(size * turn @ np.array([[1.0, self.shear * time], [0.0, 1.0]]))
 
     def position(self, time: float) -> NDArray[np.float64]:
         return np.array(self.centre) + np.array(self.speed) * time
@@ -119,11 +119,11 @@ class Layer:
         if self.blurred:
             kernel = line_kernel(self.movement.speed)
             rgb, alpha = cv2.filter2D(rgb, -1, kernel), cv2.filter2D(alpha, -1, kernel)
-        inside = alpha > 0
-        share = alpha[inside][:, None]
-        canvas[inside] = (canvas[inside] * (1 - share) + rgb[inside] * share + 0.5).astype(np.uint8)
-        shown = alpha >= 0.5
-        labels[shown] = ids[shown]
+        x, y, width, height = cv2.boundingRect((alpha > 0).view(np.uint8))
+        box = np.s_[y : y + height, x : x + width]
+        share = alpha[box][..., None]
+        canvas[box] = (canvas[box] * (1 - share) + rgb[box] * share + 0.5).astype(np.uint8)
+        np.copyto(labels[box], ids[box], where=alpha[box] >= 0.5)
 
     def _source_map(self, size: int, time: float) -> tuple[Map, Map]:
         """Where in the still each clip pixel comes from: the affine movement undone, then the bending."""
@@ -135,7 +135,7 @@ class Layer:
         source = bent * self.extent + np.array(self.pivot)
         count = int(len(nodes) ** 0.5)
         coarse = source.reshape(count, count, 2).astype(np.float32)
-        fine = cv2.remap(coarse, *_pixel_nodes(size), cv2.INTER_LINEAR)
+        fine: Map = np.asarray(cv2.remap(coarse, *_pixel_nodes(size), cv2.INTER_LINEAR), np.float32)
         return fine[..., 0], fine[..., 1]
 
 
@@ -150,7 +150,7 @@ def _nodes(size: int) -> NDArray[np.float64]:
 def _pixel_nodes(size: int) -> tuple[Map, Map]:
     line = np.arange(size, dtype=np.float32) / _NODE
     x, y = np.meshgrid(line, line)
-    return x, y
+    return x.astype(np.float32), y.astype(np.float32)
 
 
 def line_kernel(speed: tuple[float, float]) -> Map:
@@ -162,7 +162,7 @@ def line_kernel(speed: tuple[float, float]) -> Map:
     middle = np.array([half, half])
     start, end = np.rint(middle - direction).astype(int), np.rint(middle + direction).astype(int)
     cv2.line(kernel, (int(start[0]), int(start[1])), (int(end[0]), int(end[1])), 1.0)
-    return kernel / kernel.sum()
+    return np.asarray(kernel / kernel.sum(), np.float32)
 
 
 def background_layer(still: Still, size: int, rng: np.random.Generator, config: StillsConfig) -> Layer:

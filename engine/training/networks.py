@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 from torch import nn
@@ -28,8 +28,8 @@ class TrainableNetwork(nn.Module):
     prefixes are pretrained (`trunk`: they take the trunk's learning rate).
     """
 
-    parts: Mapping[str, tuple[str, ...]]
-    trunk: tuple[str, ...]
+    parts: ClassVar[Mapping[str, tuple[str, ...]]]
+    trunk: ClassVar[tuple[str, ...]]
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class TrainableNetwork(nn.Module):
 class HalfNetwork(TrainableNetwork):
     """`resnet50-half`: trunk, projection, learned logit scale."""
 
-    parts = {"stem": ("net.conv1.",), **{f"layer{i}": (f"net.layer{i}.",) for i in (1, 2, 3)}}
+    parts: ClassVar = {"stem": ("net.conv1.",), **{f"layer{i}": (f"net.layer{i}.",) for i in (1, 2, 3)}}
     trunk = ("net.",)
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -120,7 +120,7 @@ class HalfNetwork(TrainableNetwork):
 class PaperNetwork(TrainableNetwork):
     """`tvos-resnet50` (-18, -101): the paper's network; the raw dot product is the logit."""
 
-    parts = {"stem": ("net.backbone.0.", "net.backbone.1.")} | {
+    parts: ClassVar = {"stem": ("net.backbone.0.", "net.backbone.1.")} | {
         f"layer{i}": (f"net.backbone.{i + 3}.",) for i in (1, 2, 3, 4)
     }
     trunk = tuple(f"net.backbone.{index}." for index in (0, 1, 4, 5, 6))
@@ -163,5 +163,5 @@ def build_network(config: NetworkConfig) -> TrainableNetwork:
     """The network with random weights, its frozen parts frozen, in training mode."""
     network = HalfNetwork(config) if config.name == "resnet50-half" else PaperNetwork(config)
     network.freeze()
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(memory_format=torch.channels_last)
     return network.train()

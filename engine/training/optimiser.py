@@ -50,7 +50,7 @@ def schedule_factor(step: int, steps: int, config: OptimiserConfig) -> float:
     if config.schedule == "cosine":
         return floor + (1 - floor) * (1 + math.cos(math.pi * min(progress, 1.0))) / 2
     if config.schedule == "poly":
-        return floor + (1 - floor) * (1 - min(progress, 1.0)) ** config.power
+        return floor + (1 - floor) * math.pow(1 - min(progress, 1.0), config.power)
     return 1.0
 
 

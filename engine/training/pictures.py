@@ -39,12 +39,16 @@ def read_ids(path: str, *, coding: str) -> Picture:
     """
     ids = np.asarray(_open(path, None))
     if coding == "binary":
-        return (ids > 0).astype(np.uint8) if ids.max(initial=0) < _STILL_BORDER else (ids >= _STILL_BORDER).astype(np.uint8)
+        return (
+            (ids > 0).astype(np.uint8)
+            if ids.max(initial=0) < _STILL_BORDER
+            else (ids >= _STILL_BORDER).astype(np.uint8)
+        )
     if coding == "still" and ids.max(initial=0) == _STILL_OBJECT:
         values = np.zeros(256, np.uint8)
         values[_STILL_BORDER + 1 :] = 1
         values[_STILL_BORDER] = IGNORE
-        return values[ids]
+        return np.asarray(values[ids])
     return np.array(ids)
 
 

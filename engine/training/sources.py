@@ -17,9 +17,38 @@ _IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 _RESOLUTIONS = ("480p", "Full-Resolution")
 # Where the folder has no lists of splits, these are recognised by name: one must not train on what is measured.
 DAVIS_VALIDATION = frozenset(
-    "blackswan bmx-trees breakdance camel car-roundabout car-shadow cows dance-twirl dog drift-chicane drift-straight "
-    "goat horsejump-high kite-surf libby motocross-jump paragliding-launch parkour scooter-black soapbox bike-packing "
-    "dogs-jump gold-fish india judo lab-coat loading mbike-trick pigs shooting".split()
+    [
+        "blackswan",
+        "bmx-trees",
+        "breakdance",
+        "camel",
+        "car-roundabout",
+        "car-shadow",
+        "cows",
+        "dance-twirl",
+        "dog",
+        "drift-chicane",
+        "drift-straight",
+        "goat",
+        "horsejump-high",
+        "kite-surf",
+        "libby",
+        "motocross-jump",
+        "paragliding-launch",
+        "parkour",
+        "scooter-black",
+        "soapbox",
+        "bike-packing",
+        "dogs-jump",
+        "gold-fish",
+        "india",
+        "judo",
+        "lab-coat",
+        "loading",
+        "mbike-trick",
+        "pigs",
+        "shooting",
+    ]
 )
 
 
@@ -94,9 +123,7 @@ def hold_out(
     for source in sources:
         held += [sequence for sequence in source.sequences if sequence.name in names]
         sequences = tuple(sequence for sequence in source.sequences if sequence.name not in names)
-        kept.append(
-            DataSource(source.kind, source.folder, source.weight, sequences, source.stills, source.missing)
-        )
+        kept.append(DataSource(source.kind, source.folder, source.weight, sequences, source.stills, source.missing))
     return kept, tuple(held)
 
 
@@ -138,9 +165,7 @@ def _find_youtube_vos(folder: Path, weight: float) -> DataSource:
     if listing.is_file():
         annotated = _youtube_frames(listing)
         names = sorted(annotated.keys())
-    return _videos(
-        folder, "youtube-vos", weight, root / "JPEGImages", root / "Annotations", names, False, annotated
-    )
+    return _videos(folder, "youtube-vos", weight, root / "JPEGImages", root / "Annotations", names, False, annotated)
 
 
 def _youtube_frames(listing: Path) -> dict[str, set[str]]:
@@ -172,12 +197,11 @@ def _videos(
         if not found:
             missing.append((name, "no frames"))
             continue
+        wanted = found
         if kind == "youtube-vos":  # every fifth frame is annotated; the others are no fault
-            wanted = sorted(marked if annotated is None else annotated[name])
-        else:
-            wanted = sorted(found)
+            wanted = marked if annotated is None else dict.fromkeys(annotated[name], Path())
         whole = []
-        for stem in wanted:
+        for stem in sorted(wanted):
             if stem not in marked:
                 missing.append((f"{name}/{stem}", "no mask"))
             elif stem not in found:
@@ -193,7 +217,9 @@ def _videos(
 
 
 def _find_stills(folder: Path, weight: float) -> DataSource:
-    sets = [folder] if (folder / "images").is_dir() else [path for path in _folders(folder) if (path / "images").is_dir()]
+    sets = (
+        [folder] if (folder / "images").is_dir() else [path for path in _folders(folder) if (path / "images").is_dir()]
+    )
     pairs, missing = [], []
     for one in sets:
         masks = {path.stem: path for path in _pictures(one / "masks")}

@@ -28,7 +28,7 @@ class ThinPlate:
 
 def _kernel(points: Points, controls: Points) -> Points:
     squared = ((points[:, None] - controls[None]) ** 2).sum(-1)
-    return squared * np.log(np.maximum(squared, 1e-12)) / 2
+    return np.asarray(squared * np.log(np.maximum(squared, 1e-12)) / 2)
 
 
 def _affine(points: Points) -> Points:

@@ -6,8 +6,6 @@ import contextlib
 import copy
 import json
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -31,6 +29,7 @@ from engine.training.checkpoint import (
 )
 from engine.training.clips import ClipBatch, StepSampler, collate, start_worker
 from engine.training.config import BENIGN, TrainingConfig
+from engine.training.control import Clock, stop_requests
 from engine.training.distributed import World, synchronise_batchnorm
 from engine.training.loss import ClipBatchLoss
 from engine.training.material import Material
@@ -120,7 +119,7 @@ class Trainer:
         self.model: torch.nn.Module = model
         if world.is_shared:
             ids = [world.device.index] if world.device.type == "cuda" else None
-            self.model = DistributedDataParallel(model, device_ids=ids, broadcast_buffers=False)
+            self.model = DistributedDataParallel(model, device_ids=ids)
         self.optimiser = build_optimiser(self.network, config.optimiser)
         self.average = MovingAverage(self.network, config.optimiser.ema) if config.optimiser.ema else None
         self.broken = material.broken_samples(config.clip.max_broken, progress.broken if progress else None)
@@ -150,8 +149,8 @@ class Trainer:
         batches = iter(loader)
         loss, interrupted = math.nan, False
         try:
-            with _stop_requests() as stop:
-                self._clock = _Clock(self.step, self.plan.steps)
+            with stop_requests() as stop:
+                self._clock = Clock(self.step, self.plan.steps)
                 while self.step < self.plan.steps and not interrupted:
                     loss = self._one_step(batches)
                     interrupted = self.world.any(stop.is_set())
@@ -191,7 +190,7 @@ class Trainer:
             masks = batch.masks.to(self.world.device, non_blocking=True)
             with self._synchronised(pass_number == accumulate - 1):
                 result: ClipBatchLoss = self.model(frames, masks, batch.objects)
-                (result.loss / accumulate).backward()
+                torch.autograd.backward(result.loss / accumulate)
             losses += float(result.loss.detach()) / accumulate
             corrects += float(result.correct) / accumulate
         values = self.world.mean({"loss": losses, "correct": corrects})
@@ -386,44 +385,3 @@ def _changes(former: dict[str, Any] | Any, present: dict[str, Any]) -> list[str]
 
 def _silent(_: str) -> None:
     """Only the main process talks."""
-
-
-class _Clock:
-    """Pace and time left; validation does not count as pace."""
-
-    def __init__(self, first: int, total: int) -> None:
-        self._first, self._total, self._started = first, total, time.monotonic()
-
-    def pause(self, step: int) -> None:
-        """Start measuring anew after a pause."""
-        self._first, self._started = step, time.monotonic()
-
-    def text(self, step: int) -> str:
-        elapsed = time.monotonic() - self._started
-        done = step - self._first
-        if not done or elapsed <= 0:
-            return ""
-        pace = done / elapsed
-        minutes, seconds = divmod(round((self._total - step) / pace), 60)
-        return f"{pace:.2f} steps/s  {minutes // 60}:{minutes % 60:02}:{seconds:02} left"
-
-
-@contextlib.contextmanager
-def _stop_requests() -> Iterator[threading.Event]:
-    """An event that Ctrl+C and SIGTERM set, so that a step is finished and saved; a second Ctrl+C interrupts at once."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def request(number: int, frame: Any) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    former = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
