@@ -53,7 +53,8 @@ class Tracker:
             frame: any frame; indices may jump (corrections in the past, backward tracking, dropped live frames).
             mask: H x W uint8 object ids given by the user for this frame.
             touched: ids the user meant with `mask`; None means every id in `mask` and every id known so far. Objects
-                that are not touched keep their state; their pixels in `mask` are taken over as shown.
+                that are not touched keep what the tracker remembers of this frame; if it remembers nothing, their
+                pixels in `mask` are taken over as shown, and it learns nothing of those without pixels.
 
         Returns:
             The frame with its mask. For a keyframe the mask is the user's own, byte for byte.
@@ -99,10 +100,13 @@ class Tracker:
 
         labels = self._labels_of(mask, cells)
         touched_columns = self._column_flags(meant)
-        everything = self._column_flags(self._columns)
-        # The objects that were not meant keep what the tracker itself remembers of this frame.
+        # The objects that were not meant keep what the tracker itself remembers of this frame. Of a frame it does not
+        # remember it learns where the mask shows them; a mask that does not show them says nothing about them.
         former = bank.find_recent(frame.index)
-        if former is not None and bool((~touched_columns & former.known).any()):
+        if former is None:
+            known = touched_columns | self._column_flags(present)
+        else:
+            known = touched_columns | former.known
             _, old = bank.cells(former, is_recent=True)
             room = (1 - (labels * touched_columns.to(labels.device)).sum(-1, keepdim=True)).clamp_min(0)
             kept = torch.minimum(old.to(labels.dtype), room)
@@ -110,7 +114,7 @@ class Tracker:
         keys = propagator.stored_keys(cells)
         # What recent frames believed of the corrected objects is what the user has just called wrong.
         bank.forget_objects(touched_columns, keep_frame=frame.index)
-        bank.add_recent(frame.index, keys, labels, everything, is_keyframe=True)
+        bank.add_recent(frame.index, keys, labels, known, is_keyframe=True)
         if self.recipe.keyframes:
             evicted = bank.set_keyframe(frame.index, keys, labels, touched_columns)
             self._last_evicted = evicted.frame_index if evicted else None

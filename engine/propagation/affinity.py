@@ -121,8 +121,8 @@ def group_by_voice(voices: torch.Tensor) -> list[tuple[torch.Tensor, list[int]]]
 class WindowedKernel:
     """References seen through a square window of `layout.radius` cells around each target cell.
 
-    One batched product per tile serves every reference; logits are written over the same buffer, tile after tile, so they
-    stay in cache and nothing is allocated.
+    One batched product per tile serves every reference; logits are written over the same buffer, tile after tile, so
+    they stay in cache and nothing is allocated.
     """
 
     def __init__(

@@ -44,8 +44,8 @@ def stored_labels(labels: torch.Tensor, mass: torch.Tensor, power: float) -> tor
     Args:
         labels: d x h x w, objects.
         mass: h x w; the background's label is mass - sum of the objects'.
-        power: 1 keeps the labels, more sharpens them (p^power / sum of p^power, background included), infinity gives the
-            one-hot of the argmax (background wins ties, as row 0 would).
+        power: 1 keeps the labels, more sharpens them (p^power / sum of p^power, background included), infinity gives
+            the one-hot of the argmax (background wins ties, as row 0 would).
 
     Returns:
         h x w x d float32.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from engine.propagation.affinity import EXTRA_CHANNELS
+from engine.propagation.affinity import EXTRA_CHANNELS, key_cells
 from engine.propagation.grid import StripLayout
 
 OBJECT_BLOCK = 8
@@ -78,6 +78,7 @@ class MemoryBank:
     ) -> None:
         """Allocate `recent` + `keyframes` slots of `channels` (+ EXTRA_CHANNELS when `extended`)."""
         self.height, self.width, self.device, self.dtype = height, width, device, dtype
+        self.extended = extended
         self.objects = OBJECT_BLOCK
         self.processed = 0  # frames added to the ring since it was last empty, those that left included
         stored = channels + (EXTRA_CHANNELS if extended else 0)
@@ -256,12 +257,16 @@ class MemoryBank:
             resized = torch.nn.functional.interpolate(planes, size, mode="bilinear", align_corners=False)
             return resized[0].permute(1, 2, 0).to(cells.dtype)
 
+        def resample_keys(keys: torch.Tensor) -> torch.Tensor:
+            # The extra channels carry positions on the grid, so they are made anew.
+            return key_cells(resample(keys[..., :-EXTRA_CHANNELS])) if self.extended else resample(keys)
+
         for slot in other.keyframes:
             keys, labels = other.cells(slot, is_recent=False)
-            self._write(self._keyframes, slot.frame_index, resample(keys), resample(labels), slot.known, True)
+            self._write(self._keyframes, slot.frame_index, resample_keys(keys), resample(labels), slot.known, True)
         for slot in other.recent:
             keys, labels = other.cells(slot, is_recent=True)
-            self.add_recent(slot.frame_index, resample(keys), resample(labels), slot.known, slot.is_keyframe)
+            self.add_recent(slot.frame_index, resample_keys(keys), resample(labels), slot.known, slot.is_keyframe)
         self.processed = other.processed
 
     def cells(self, slot: Slot, *, is_recent: bool) -> tuple[torch.Tensor, torch.Tensor]:

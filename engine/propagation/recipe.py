@@ -24,8 +24,8 @@ class Recipe:
         logit_scale: factor on the dot product; None takes the model's own.
         renormalise: True divides by the sum of affinity times prior, so labels are a weighted mean; False multiplies
             the prior onto the finished softmax, as the reference implementation does.
-        label_power: the label stored of a tracked frame is the propagated one to this power, normalised: 1 keeps it as it
-            is (soft), larger values sharpen it, infinity stores the one-hot of its argmax.
+        label_power: the label stored of a tracked frame is the propagated one to this power, normalised: 1 keeps it as
+            it is (soft), larger values sharpen it, infinity stores the one-hot of its argmax.
         window: recent references are seen through a square window of this radius in cells; None: all cells.
         keyframes: how many keyframes the memory keeps for ever (0: they age like any other frame, as in the paper).
         sigma_keyframe: spatial prior of keyframes, None for none (an object may have gone anywhere since).

@@ -106,6 +106,35 @@ def test_an_object_added_later_does_not_fall_back_to_background() -> None:
         assert iou(result.mask == 1, current == 1) > 0.9
 
 
+def test_an_object_added_on_a_frame_never_tracked_does_not_deny_the_others() -> None:
+    """Painted far ahead: that frame's mask holds the new object alone and says nothing about the first."""
+    tracker = Tracker(ColourEmbedder(), ROBUST)
+    squares = (8, 16, RED), (64, 40, GREEN)
+    tracker.step(scene(0, *squares), painted((96, 128), (8, 16, 1)), touched={1})
+    tracker.step(scene(20, *squares), painted((96, 128), (64, 40, 2)), touched={2})
+    expected = painted((96, 128), (8, 16, 1), (64, 40, 2))
+    for t in range(21, 24):
+        result = tracker.step(scene(t, *squares))
+        assert iou(result.mask == 1, expected == 1) > 0.9
+        assert iou(result.mask == 2, expected == 2) > 0.9
+
+
+def test_a_correction_does_not_revive_what_another_correction_called_wrong() -> None:
+    """Object 1 is corrected on frame 4; frames where object 2 is corrected later stay silent about object 1."""
+    tracker = Tracker(ColourEmbedder(), ROBUST)
+    squares = (8, 16, RED), (64, 40, GREEN), (64, 8, BLUE)
+    first = painted((96, 128), (8, 16, 1), (64, 40, 1), (64, 8, 2))
+    tracker.step(scene(0, *squares), first)
+    for t in range(1, 5):
+        result = tracker.step(scene(t, *squares))
+    right = painted((96, 128), (8, 16, 1), (64, 8, 2))
+    tracker.step(scene(4, *squares), right, touched={1})
+    for t in (1, 2, 3):
+        tracker.step(scene(t, *squares), result.mask, touched={2})
+    for t in range(5, 9):
+        assert iou(tracker.step(scene(t, *squares)).mask == 1, right == 1) > 0.9
+
+
 def test_a_correction_leaves_the_other_objects_alone() -> None:
     """Two trackers see the same video; one corrects object 1. Object 2's masks stay identical, pixel by pixel."""
     frames = [scene(t, (8 + 2 * t, 8, RED), (8, 64, BLUE)) for t in range(12)]
@@ -188,6 +217,18 @@ def test_a_change_of_resolution_keeps_ids_and_memory() -> None:
     result = tracker.step(scene(2, (60, 60, RED), size=(128, 160)))
     assert iou(result.mask == 5, painted((128, 160), (60, 60, 1)) == 1) > 0.6
     assert tracker.bank_frames == (1, 3)
+
+
+def test_a_change_of_resolution_keeps_the_keyframes_where_they_were() -> None:
+    """Two alike squares, one painted: only the place tells them apart, also on a grid twice as fine."""
+    tracker = Tracker(ColourEmbedder(), ROBUST)
+    small = scene(0, (8, 32, RED), (56, 32, RED), size=(96, 256))
+    tracker.step(small, painted((96, 256), (8, 32, 1)))
+    tracker.forget_tracked()
+    large = Frame(9, 0.4, np.repeat(np.repeat(small.rgb, 2, 0), 2, 1))
+    expected = np.zeros((192, 512), bool)
+    expected[64:112, 16:64] = True
+    assert iou(tracker.step(large).mask == 1, expected) > 0.7
 
 
 def test_memory_is_fixed_and_a_jump_in_time_still_finds_the_object() -> None:
