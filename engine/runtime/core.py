@@ -59,7 +59,8 @@ class SessionCore:
         self.commands: deque[EngineCommand] = deque()
         self.facts = EngineFacts()
         self.recorder: Callable[[DisplayItem], None] | None = None
-        self._fresh: DisplayItem | None = None
+        self._fresh: DisplayItem | None = None  # not yet taken by the app
+        self._taken: DisplayItem | None = None  # what the app shows
         self.deleted: list[int] = []  # objects deleted since the source was opened
         self._object_ids: tuple[int, ...] = ()
 
@@ -98,6 +99,9 @@ class SessionCore:
         with self.lock:
             self.wanted = None
             self.cancel_job()
+            if self.mode is Mode.PREVIEW and self._fresh is not None and self._taken is not None:
+                # Freeze what the user sees: a newer frame that the app has not taken yet would slip under the brush.
+                self.shown, self._fresh = self._taken, None
             if self.shown is not None:
                 self.position = self.shown.frame.index
             if self.info is not None:
@@ -194,6 +198,7 @@ class SessionCore:
     def take_display(self) -> DisplayItem | None:
         with self.lock:
             item, self._fresh = self._fresh, None
+            self._taken = item or self._taken
             return item
 
     # -- source ----------------------------------------------------------------------------------------------------
@@ -227,7 +232,7 @@ class SessionCore:
         self.store = store
         self.frames.clear()
         self.stats.reset()
-        self.shown = self._fresh = None
+        self.shown = self._fresh = self._taken = None
         self.position = 0
         self.deleted.clear()
         self._object_ids = ()

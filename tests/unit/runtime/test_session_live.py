@@ -47,6 +47,17 @@ def test_preview_shows_raw_frames(camera):
     assert item.age_s < 5
 
 
+def test_freezing_holds_what_the_user_sees_not_what_has_just_arrived(camera):
+    """Else the first stroke on a live picture lands on a frame that is replaced under the brush."""
+    seen = camera.session.take_display()
+    assert seen.frame.index == 0
+    push(camera)
+    camera.wait_shown(1)  # on display, but the window has not taken it
+    camera.session.freeze()
+    assert camera.session.take_display() is None
+    assert camera.frame().index == 0
+
+
 def test_a_frozen_camera_runs_on_and_its_frames_are_counted(camera):
     camera.session.freeze()
     assert camera.session.mode is Mode.FROZEN
