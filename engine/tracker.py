@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 
 import cv2
 import numpy as np
@@ -68,13 +69,8 @@ class Tracker:
             self._check(frame, mask)
         elif not self._columns or not self._has_references():
             raise MaskError("Nothing is painted yet.", "Paint an object on a frame first.")
-        try:
-            with torch.inference_mode():
-                return self._track(frame) if mask is None else self._learn(frame, mask, touched)
-        except torch.OutOfMemoryError as error:
-            raise DeviceError(
-                f"The device {self.embedder.device} ran out of memory.", "Choose a smaller working size."
-            ) from error
+        with _memory_errors(self.embedder.device), torch.inference_mode():
+            return self._track(frame) if mask is None else self._learn(frame, mask, touched)
 
     def _check(self, frame: Frame, mask: Mask) -> None:
         if mask.shape != frame.rgb.shape[:2]:
@@ -122,6 +118,18 @@ class Tracker:
         confidence = dict.fromkeys(present, 1.0)
         return SegmentationResult(frame, mask.copy(), confidence, timings, is_keyframe=True)
 
+    def _recall(self, frame: Frame, mask: Mask, object_ids: Collection[int]) -> None:
+        if self._propagator is not None:
+            former = self._propagator.bank.find_recent(frame.index)
+            registered = all(object_id in self._columns for object_id in object_ids)
+            if former is not None and registered and bool(former.known[self._column_flags(object_ids)].all()):
+                return  # the labels of that very run are still there, finer than the mask
+        cells = self._embed(frame, {})
+        propagator = self._propagator_for(cells)
+        self._register(sorted(object_ids))
+        known = self._column_flags(object_ids)
+        propagator.bank.add_recent(frame.index, propagator.stored_keys(cells), self._labels_of(mask, cells), known)
+
     def _track(self, frame: Frame) -> SegmentationResult:
         timings: dict[str, float] = {}
         cells = self._embed(frame, timings)
@@ -160,6 +168,29 @@ class Tracker:
         """Remove a keyframe from memory (no-op when it is none)."""
         if self._propagator is not None:
             self._propagator.bank.drop_keyframe(frame_index)
+
+    @torch.inference_mode()
+    def rewind(self, frame_index: int, direction: int) -> None:
+        """Going on from `frame_index` towards +1 or -1: keep the recent frames a run that way would hold there.
+
+        Frames further along would else be references for their own past, with all the tracker's errors on the way.
+        """
+        if self._propagator is not None:
+            self._propagator.bank.rewind(frame_index, direction)
+
+    def recall(self, frame: Frame, mask: Mask, object_ids: Collection[int]) -> None:
+        """Remember a frame with the mask it was given by an earlier run, as if `step` had just tracked it.
+
+        Args:
+            mask: H x W uint8 object ids.
+            object_ids: ids the run knew; those without pixels in `mask` count as absent.
+
+        Raises:
+            SizeMismatchError, DeviceError: as `step`.
+        """
+        self._check(frame, mask)
+        with _memory_errors(self.embedder.device), torch.inference_mode():
+            self._recall(frame, mask, {int(i) for i in np.unique(mask) if i} | set(object_ids))
 
     @torch.inference_mode()
     def forget_tracked(self) -> None:
@@ -267,6 +298,17 @@ class Tracker:
         flags = torch.zeros(self._propagator.bank.objects, dtype=torch.bool)
         flags[[self._columns[i] for i in object_ids if i in self._columns]] = True
         return flags
+
+
+@contextmanager
+def _memory_errors(device: torch.device) -> Iterator[None]:
+    """Turn torch's ways of saying that memory ran out into a DeviceError."""
+    try:
+        yield
+    except RuntimeError as error:  # torch.OutOfMemoryError is one; the CPU's allocator raises a plain one
+        if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
+            raise
+        raise DeviceError(f"The device {device} ran out of memory.", "Choose a smaller working size.") from error
 
 
 def working_size(width: int, height: int, short_side: int, align: int) -> tuple[int, int]:

@@ -242,6 +242,21 @@ class MemoryBank:
         self._recent.held[:] = [slot for slot in self._recent.held if keep_painted and slot.is_keyframe]
         self.processed = len(self._recent.held)
 
+    def rewind(self, frame_index: int, direction: int) -> None:
+        """Drop recent frames ahead of `frame_index` in `direction`, and those too far behind for a run to hold them.
+
+        Keyframes stay, also those in the ring where a recipe has no keyframe slots.
+        """
+        reach, keep_painted = self._recent.capacity, self._keyframes.capacity == 0
+
+        def stays(slot: Slot) -> bool:
+            behind = (frame_index - slot.frame_index) * direction
+            return 0 <= behind < reach or (keep_painted and slot.is_keyframe)
+
+        kept = [slot for slot in self._recent.held if stays(slot)]
+        self.processed = self.processed - len(self._recent.held) + len(kept) if kept else 0
+        self._recent.held[:] = kept
+
     def clear(self) -> None:
         self._recent.held.clear()
         self._keyframes.held.clear()

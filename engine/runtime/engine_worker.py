@@ -63,6 +63,7 @@ class EngineWorker(Worker):
         self._served: TrackJob | None = None
         self._last: int | None = None  # frame of the tracker's last step that was stored and shown
         self._ahead: _Ahead | None = None
+        self._stepped = False  # this tracker has tracked a frame of this source
 
     # -- life ------------------------------------------------------------------------------------------------------
     def run(self) -> None:
@@ -125,6 +126,7 @@ class EngineWorker(Worker):
         if failure is None:
             self._feeder.forget_all()
             self._last = self._ahead = None
+            self._stepped = False
             self._config = config
         else:
             core.say(Severity.ERROR, failure.message, failure.way_out)
@@ -193,6 +195,7 @@ class EngineWorker(Worker):
             tracker.reset()
             self._feeder.forget_all()
             self._last = None
+            self._stepped = False
         self._publish_facts()
 
     # -- tracking --------------------------------------------------------------------------------------------------
@@ -212,8 +215,8 @@ class EngineWorker(Worker):
                     continue
                 if self._tracker is None or not self._core.is_current(job):
                     return
-                if first and self._goes_on_from(job, packet.frame.index):
-                    first, done = False, True  # the tracker has just seen the frame at rest: begin with the next
+                if first and not job.live and self._starts_from(job, packet, self._tracker):
+                    first, done = False, True  # the mask of the frame at rest stays: begin with the next
                     continue
                 first = False
                 done = self._step(job, packet, self._tracker)
@@ -236,10 +239,30 @@ class EngineWorker(Worker):
         self._last = self._ahead = None
         self._core.fail_job(job, error)
 
+    def _starts_from(self, job: TrackJob, packet: FramePacket, tracker: Tracker) -> bool:
+        """Bring the tracker to the frame a run begins with; False when that frame has yet to be tracked (or learnt)."""
+        core, index = self._core, packet.frame.index
+        if self._goes_on_from(job, index):
+            return True
+        tracker.rewind(index, job.direction)
+        self._feeder.feed(tracker, job, index, self._feeder.due(job, index))
+        mask, kind = core.store.get(index)
+        if kind is not MaskKind.TRACKED or mask is None or not self._stepped:  # a new model makes masks of its own
+            return False
+        if not tracker.object_ids:
+            self._feeder.feed_any(tracker, job, index)
+        if not tracker.object_ids:
+            return False
+        tracker.recall(packet.frame, mask, core.store.confidence(index))
+        self._ahead = None
+        self._last = index
+        core.show(job, packet)
+        return True
+
     def _goes_on_from(self, job: TrackJob, index: int) -> bool:
         """Whether the tracker's last visible step was this very frame, and nothing has changed since."""
         store = self._core.store
-        if job.live or index != self._last or self._feeder.due(job, index):
+        if index != self._last or self._feeder.due(job, index):
             return False
         keyframe = store.keyframe(index)
         if keyframe is not None:
@@ -275,6 +298,7 @@ class EngineWorker(Worker):
             self._ahead = None if job.live else _Ahead(result, version)
             return False
         self._last = index
+        self._stepped = True
         recorder = core.recorder
         if recorder is not None:
             recorder(item)

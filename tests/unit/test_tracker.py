@@ -251,6 +251,54 @@ def test_same_input_same_masks(recipe: Recipe) -> None:
     assert run() == run()
 
 
+def drifting(t: int) -> Frame:
+    return scene(t, (8 + 2 * t, 8, RED), (8, 64, BLUE))
+
+
+def test_a_second_run_from_a_rewound_frame_equals_the_first(recipe: Recipe) -> None:
+    """What the tracker believes of frames ahead has no say when a run starts again behind them."""
+    tracker = Tracker(ColourEmbedder(), recipe)
+    first = painted((96, 128), (8, 8, 1), (8, 64, 2))
+    tracker.step(drifting(0), first)
+    masks = [tracker.step(drifting(t)).mask for t in range(1, 30)]
+    tracker.rewind(0, +1)
+    tracker.step(drifting(0), first)
+    assert all(np.array_equal(tracker.step(drifting(t)).mask, masks[t - 1]) for t in range(1, 6))
+
+
+def test_a_recalled_mask_is_carried_on() -> None:
+    tracker = Tracker(ColourEmbedder(), ROBUST)
+    tracker.step(drifting(0), painted((96, 128), (8, 8, 1), (8, 64, 2)))
+    masks = [tracker.step(drifting(t)).mask for t in range(1, 40)]
+    tracker.rewind(10, +1)
+    assert tracker.bank_frames == (1, 0)
+    tracker.recall(drifting(10), masks[9], {1, 2})
+    for t in range(11, 16):
+        again = tracker.step(drifting(t)).mask
+        for object_id in (1, 2):
+            assert iou(again == object_id, masks[t - 1] == object_id) > 0.8
+
+
+def test_recalling_a_frame_still_in_memory_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    tracker = Tracker(ColourEmbedder(), ROBUST)
+    tracker.step(drifting(0), painted((96, 128), (8, 8, 1), (8, 64, 2)))
+    masks = [tracker.step(drifting(t)).mask for t in range(1, 12)]
+    tracker.rewind(9, +1)
+    with monkeypatch.context() as patch:
+        patch.setattr(tracker.embedder, "embed", lambda _: pytest.fail("embedded once more"))
+        tracker.recall(drifting(9), masks[8], {1, 2})
+    assert np.array_equal(tracker.step(drifting(10)).mask, masks[9])
+
+
+def test_a_backward_run_forgets_the_far_end_of_the_forward_run() -> None:
+    tracker = Tracker(ColourEmbedder(), ROBUST)
+    tracker.step(drifting(0), painted((96, 128), (8, 8, 1), (8, 64, 2)))
+    for t in range(1, 12):
+        tracker.step(drifting(t))
+    tracker.rewind(2, -1)
+    assert tracker.bank_frames[1] == 4  # 5 to 8 are within reach of a run that comes back to 2; 9 and later are not
+
+
 def test_what_cannot_be_done_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     tracker = Tracker(ColourEmbedder(), ROBUST)
     with pytest.raises(MaskError, match="Nothing is painted"):
@@ -270,6 +318,13 @@ def test_what_cannot_be_done_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
             tracker.step(scene(1, (8, 16, RED)))
     result = tracker.step(scene(1, (8, 16, RED)))
     assert iou(result.mask == 1, painted((96, 128), (8, 16, 1)) == 1) > 0.9, "nothing was lost"
+
+
+def test_memory_of_the_cpu_running_out_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    tracker = Tracker(ColourEmbedder(), ROBUST)
+    monkeypatch.setattr(tracker.embedder, "embed", lambda _: torch.empty(2**50))
+    with pytest.raises(DeviceError, match="out of memory"):
+        tracker.step(scene(0, (8, 16, RED)), painted((96, 128), (8, 16, 1)))
 
 
 def test_forgetting() -> None:

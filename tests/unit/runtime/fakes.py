@@ -237,6 +237,16 @@ class FakeTracker:
 
     def set_live(self, live: bool) -> None: ...
 
+    def rewind(self, frame_index: int, direction: int) -> None:
+        self._recent = [i for i in self._recent if 0 <= (frame_index - i) * direction < 7]
+
+    def recall(self, frame: Frame, mask: Mask, object_ids: Collection[int]) -> None:
+        assert index_of(frame.rgb) == frame.index
+        self._note(("recall", frame.index))
+        self._state = mask.copy()
+        self._known |= {int(i) for i in np.unique(mask) if i} | set(object_ids)
+        self._recent = [*self._recent, frame.index][-7:]
+
     def forget_tracked(self) -> None:
         self._note(("forget_tracked", -1))
         self._recent.clear()

@@ -428,3 +428,30 @@ def test_memory_figures_come_from_the_tracker(clip):
     assert set(stats.worker_states) == {"capture", "engine", "writer"}
     assert stats.rss_bytes > 10_000_000
     assert stats.age_p50_s >= 0
+
+
+def test_tracking_on_from_a_frame_tracked_before_keeps_its_mask_and_starts_from_it(clip):
+    mask = clip.paint()
+    clip.session.track()
+    clip.wait_event(TrackingFinished)
+    clip.session.seek(4)
+    clip.wait_shown(4)
+    clip.session.track(until=6)
+    clip.wait_event(TrackingFinished, 2)
+    assert clip.tracker.calls[-3:] == [("recall", 4), ("step", 5), ("step", 6)]
+    for index in range(10):
+        assert np.array_equal(clip.session.mask_at(index)[0], np.roll(mask, index, axis=1))
+
+
+def test_tracking_on_from_a_stale_mask_makes_it_anew(clip):
+    clip.paint()
+    clip.session.track()
+    clip.wait_event(TrackingFinished)
+    clip.session.seek(2)
+    clip.wait_shown(2)
+    clip.paint(square(1, x=9))
+    clip.session.seek(4)
+    clip.wait_shown(4)
+    clip.session.track(until=5)
+    clip.wait_event(TrackingFinished, 2)
+    assert clip.tracker.calls[-3:] == [("key", 2), ("step", 4), ("step", 5)]
