@@ -5,13 +5,28 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from engine.project.mask_codec import EncodedMask, decode_mask, encode_mask, without_objects
 from engine.runtime.messages import MaskKind
 from engine.types import Mask
 
 LIVE_LIMIT = 300  # tracked masks a live source keeps
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """A mask the tracker made. `stale` is used where it is an origin; the store keeps that of all others by itself."""
+
+    encoded: EncodedMask
+    confidence: Mapping[int, float] = field(default_factory=dict)
+    stale: bool = False
+
+    def without(self, object_ids: frozenset[int]) -> Tracked:
+        confidence = {i: c for i, c in self.confidence.items() if i not in object_ids}
+        return replace(self, encoded=without_objects(self.encoded, object_ids), confidence=confidence)
 
 
 @dataclass(frozen=True)
@@ -22,6 +37,8 @@ class Keyframe:
         touched: ids whose pixels the user meant, over all edits of this frame.
         denied: touched ids that a tracked mask had shown here before the first edit. Such an id without pixels is a
             statement ("it is not here"), where any other id without pixels is an edit taken back.
+        origin: the tracked mask that was corrected, None when the first edit found none or kept it as it was (a pin).
+            An object that edits have brought back to it is no longer touched.
         version: another number after every edit of the user's (a deleted object is no edit), so that the engine can
             tell whether the tracker has seen the newest.
     """
@@ -30,12 +47,7 @@ class Keyframe:
     touched: frozenset[int]
     denied: frozenset[int]
     version: int
-
-
-@dataclass(frozen=True)
-class _Tracked:
-    encoded: EncodedMask
-    confidence: Mapping[int, float] = field(default_factory=dict)
+    origin: Tracked | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +68,12 @@ class StoreChange:
         if not indices:
             return StoreChange(keyframes_gone=tuple(sorted(keyframes_gone)))
         return StoreChange(min(indices), max(indices), tuple(sorted(keyframes_gone)))
+
+
+def _unchanged(object_ids: frozenset[int], encoded: EncodedMask, origin: EncodedMask) -> frozenset[int]:
+    """Those of `object_ids` whose pixels are the same in both masks."""
+    new, old = decode_mask(encoded), decode_mask(origin)
+    return frozenset(i for i in object_ids if np.array_equal(new == i, old == i))
 
 
 class MaskSnapshot(Mapping[int, Mask]):
@@ -82,7 +100,7 @@ class MaskStore:
         self._limit = limit
         self._lock = threading.Lock()
         self._keyframes: dict[int, Keyframe] = {}
-        self._tracked: dict[int, _Tracked] = {}  # in the order they were stored
+        self._tracked: dict[int, Tracked] = {}  # in the order they were stored
         self._stale: set[int] = set()
         self._bytes = 0
         self._objects: Counter[int] = Counter()
@@ -93,21 +111,25 @@ class MaskStore:
         """Store the user's mask; tracked masks after it, up to the next keyframe, become stale.
 
         When no touched object has pixels and none is denied (see `Keyframe`), the edit was taken back: the frame is no
-        keyframe any more, and what other objects it shows counts as tracked.
+        keyframe any more, and what other objects it shows counts as tracked. So it does when every touched object looks
+        as the tracker had left it.
         """
         encoded = encode_mask(mask)
         with self._lock:
             old = self._keyframes.get(index)
-            tracked = self._tracked.get(index)
             ids = frozenset(int(i) for i in touched if i > 0)
-            if old is not None:
-                all_touched, denied = ids | old.touched, old.denied
-            else:
-                all_touched, denied = ids, frozenset[int]()
-            if tracked is not None:
-                denied |= ids.intersection(tracked.encoded.object_ids)
             self._version += 1
-            gone = self._settle(index, encoded, all_touched, denied, self._version)
+            if old is not None:
+                back = _unchanged(ids, encoded, old.origin.encoded) if old.origin is not None else frozenset[int]()
+                keyframe = Keyframe(encoded, (ids | old.touched) - back, old.denied - back, self._version, old.origin)
+            else:
+                tracked = self._tracked.get(index)
+                denied = ids.intersection(tracked.encoded.object_ids) if tracked is not None else frozenset[int]()
+                origin = None
+                if tracked is not None and tracked.encoded != encoded:
+                    origin = replace(tracked, stale=index in self._stale)
+                keyframe = Keyframe(encoded, ids, denied, self._version, origin)
+            gone = self._settle(index, keyframe)
             return StoreChange.of([index, *self._mark_stale(index)], [index] if gone and old is not None else [])
 
     def remove(self, index: int) -> StoreChange:
@@ -133,15 +155,19 @@ class MaskStore:
                 if object_id not in keyframe.touched and object_id not in keyframe.encoded.object_ids:
                     continue
                 changed.append(index)
-                encoded = without_objects(keyframe.encoded, gone_object)
-                touched, denied = keyframe.touched - gone_object, keyframe.denied - gone_object
-                if self._settle(index, encoded, touched, denied, keyframe.version):
+                keyframe = replace(
+                    keyframe,
+                    encoded=without_objects(keyframe.encoded, gone_object),
+                    touched=keyframe.touched - gone_object,
+                    denied=keyframe.denied - gone_object,
+                    origin=keyframe.origin and keyframe.origin.without(gone_object),
+                )
+                if self._settle(index, keyframe):
                     gone.append(index)
             for index, tracked in list(self._tracked.items()):
                 if object_id in tracked.encoded.object_ids:
                     changed.append(index)
-                    confidence = {i: c for i, c in tracked.confidence.items() if i != object_id}
-                    self._swap_tracked(index, _Tracked(without_objects(tracked.encoded, gone_object), confidence))
+                    self._swap_tracked(index, tracked.without(gone_object))
             if not any(keyframe.encoded.object_ids for keyframe in self._keyframes.values()):
                 changed.extend(self._tracked)
                 for index in list(self._tracked):
@@ -171,7 +197,7 @@ class MaskStore:
             if index in self._keyframes:
                 return False
             self._discard(index)
-            self._swap_tracked(index, _Tracked(encoded, dict(confidence or {})))
+            self._swap_tracked(index, Tracked(encoded, dict(confidence or {})))
             while self._limit is not None and len(self._tracked) > self._limit:
                 self._discard(next(iter(self._tracked)))
             return True
@@ -257,20 +283,23 @@ class MaskStore:
             return MaskKind.STALE
         return MaskKind.TRACKED if index in self._tracked else MaskKind.NONE
 
-    def _settle(
-        self, index: int, encoded: EncodedMask, touched: frozenset[int], denied: frozenset[int], version: int
-    ) -> bool:
+    def _settle(self, index: int, keyframe: Keyframe) -> bool:
         """Store as keyframe; when the edit says nothing (any more), as tracked or not at all: then True."""
         self._discard(index)
-        if touched.intersection(encoded.object_ids) or touched & denied:
-            self._keyframes[index] = Keyframe(encoded, touched, denied, version)
-            self._count(encoded, 1)
+        if keyframe.touched.intersection(keyframe.encoded.object_ids) or keyframe.touched & keyframe.denied:
+            self._keyframes[index] = keyframe
+            self._count(keyframe.encoded, 1)
             return False
-        if encoded.object_ids:
-            self._swap_tracked(index, _Tracked(encoded))
+        origin = keyframe.origin
+        if origin is not None and origin.encoded == keyframe.encoded:
+            self._swap_tracked(index, origin)
+            if origin.stale:
+                self._stale.add(index)
+        elif keyframe.encoded.object_ids:
+            self._swap_tracked(index, Tracked(keyframe.encoded))
         return True
 
-    def _swap_tracked(self, index: int, tracked: _Tracked) -> None:
+    def _swap_tracked(self, index: int, tracked: Tracked) -> None:
         old = self._tracked.get(index)
         if old is not None:
             self._count(old.encoded, -1)

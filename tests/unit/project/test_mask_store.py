@@ -112,6 +112,50 @@ def test_erasing_what_was_tracked_says_that_the_object_is_not_there():
     assert store.kind(2) is T
 
 
+def test_a_correction_taken_back_leaves_the_tracked_mask_as_it_was():
+    """Otherwise undo would teach the tracker that its own mistake is right."""
+    store = MaskStore()
+    store.put_keyframe(0, mask_with(1, 2), [1, 2])
+    tracked(store, 1, 2, mask=mask_with(1, 2))
+    wider = mask_with(1, 2)
+    wider[1, 0] = 1
+    store.put_keyframe(1, wider, [1])
+    assert store.keyframe(1).touched == {1}
+    change = store.put_keyframe(1, mask_with(1, 2), [1])
+    assert change.keyframes_gone == (1,)
+    assert store.kinds() == {0: K, 1: T, 2: S}
+    assert store.confidence(1) == {1: 0.5}
+    store.put_keyframe(2, wider, [1])
+    store.put_keyframe(2, mask_with(1, 2), [1])
+    assert store.kind(2) is S
+    assert store.byte_count == 3 * encode_mask(mask_with(1, 2)).nbytes
+
+
+def test_taking_back_the_correction_of_one_object_leaves_that_of_another():
+    store = MaskStore()
+    store.put_keyframe(0, mask_with(1, 2), [1, 2])
+    tracked(store, 1, mask=mask_with(1, 2))
+    one, both = mask_with(1, 2), mask_with(1, 2)
+    one[1, 0] = both[1, 0] = 1
+    both[2, 0] = 2
+    store.put_keyframe(1, one, [1])
+    store.put_keyframe(1, both, [2])
+    store.put_keyframe(1, one, [2])
+    assert store.keyframe(1).touched == {1}
+    assert np.array_equal(store.get(1)[0], one)
+
+
+def test_a_pinned_mask_stays_pinned_when_a_later_stroke_is_taken_back():
+    store = MaskStore()
+    store.put_keyframe(0, mask_with(1), [1])
+    tracked(store, 1)
+    store.put_keyframe(1, mask_with(1), [1])
+    assert store.kind(1) is K
+    store.put_keyframe(1, mask_with(1, 2), [2])
+    store.put_keyframe(1, mask_with(1), [2])
+    assert store.kind(1) is K
+
+
 def test_touched_ids_add_up_over_the_edits_of_a_frame():
     store = MaskStore()
     store.put_keyframe(0, mask_with(1), [1])
