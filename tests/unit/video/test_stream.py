@@ -19,8 +19,8 @@ from engine.errors import SourceError
 from engine.types import Frame
 from engine.video.source import SourceKind
 from engine.video.stream import StreamSource, is_stream_url, without_password
-from tests.unit.video.media import ffmpeg
 from tests.support.servers import MjpegServer, RtspServer, free_port
+from tests.unit.video.media import ffmpeg
 
 Clip = Callable[..., Path]
 TIMEOUT_S = 20.0
