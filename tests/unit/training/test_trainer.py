@@ -12,6 +12,7 @@ from engine.training.checkpoint import CheckpointError, read_checkpoint
 from engine.training.config import TrainingConfig
 from engine.training.distributed import World
 from engine.training.material import BrokenDataError, Material, gather_material
+from engine.training.plan import make_plan
 from engine.training.sources import find_data
 from engine.training.trainer import BEST, CHECKPOINT, MODEL, Outcome, Trainer
 from models.registry import load_embedder
@@ -185,6 +186,16 @@ def test_broken_data_stops_the_run_and_names_the_file(tmp_path: Path) -> None:
     _train(folder, tmp_path / "tolerant", toy_config(clip={"max_broken": 0.1}, run={"steps": 8}), told=told)
     assert "Left out: ant/00002.jpg (the file is damaged)" in told
     assert told[-1] == "1 of 20 samples were broken and left out."
+
+
+def test_a_batch_must_be_dealt_out_evenly(toy_data: Path, tmp_path: Path) -> None:
+    config = toy_config()
+    clips = len(_material(toy_data, config).clips)
+    assert make_plan(config, clips, World(1, 2, torch.device("cpu"))).micro == 1
+    with pytest.raises(UserError, match="2 clips cannot be dealt out to 3 processes"):
+        make_plan(config, clips, World(0, 3, torch.device("cpu")))
+    by_epochs = toy_config(run={"steps": 0, "epochs": 3, "batch": 5})
+    assert make_plan(by_epochs, 12, ALONE).steps == 8  # 36 clips
 
 
 def test_a_loss_that_is_no_number_stops_the_run_before_the_weights_take_it(toy_data: Path, tmp_path: Path) -> None:
