@@ -186,6 +186,7 @@ class StatsSnapshot:
         rss_bytes: resident memory of the process.
         device: such as "cpu (bf16)" or "cuda:0 NVIDIA ... (fp16)"; "" before the engine is ready.
         working_size: (width, height) the engine works at, None before the first frame.
+        source_status: what the source is busy with instead of delivering frames ("Reconnecting to ..."), else "".
     """
 
     source_fps: float | None = None
@@ -200,4 +201,5 @@ class StatsSnapshot:
     device: str = ""
     model: str = ""
     working_size: tuple[int, int] | None = None
+    source_status: str = ""
     worker_states: Mapping[str, WorkerState] = field(default_factory=dict)

@@ -262,6 +262,7 @@ class Session:
             device=facts.device,
             model=facts.model,
             working_size=facts.working_size,
+            source_status=self._sources.status,
             worker_states={
                 "capture": self._sources.state,
                 "engine": self._engine.state,

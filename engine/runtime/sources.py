@@ -97,6 +97,12 @@ class SourceManager:
             self._said = (warning, status)
 
     @property
+    def status(self) -> str:
+        """What the open source is busy with instead of delivering frames, "" for nothing."""
+        with self._core.lock:
+            return self._active.notes[1] if self._active is not None else ""
+
+    @property
     def state(self) -> WorkerState:
         with self._core.lock:
             if self._opening is not None:

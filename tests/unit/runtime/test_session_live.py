@@ -207,6 +207,9 @@ def test_what_a_source_says_of_itself_is_passed_on_once(camera):
     camera.wait_event(Notice)
     camera.events.extend(camera.session.events())
     assert [e for e in camera.events if isinstance(e, Notice)] == [Notice(Severity.INFO, "Reconnecting to the camera")]
+    assert camera.session.stats().source_status == "Reconnecting to the camera"
+    camera.sources["camera:0"].status = ""
+    assert camera.session.stats().source_status == ""
 
 
 def test_leaving_a_camera_for_a_file_closes_it_and_starts_counting_anew(drive):
