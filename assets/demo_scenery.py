@@ -90,7 +90,7 @@ def _sky(pace: float) -> Layer:
     rgb = mix(rgb, colour("#f6dcb4"), smoothstep(0.22, 0.62, y))
     glow = np.exp(-(((x - 0.2) / 0.35) ** 2) - ((y - 0.52) / 0.22) ** 2).astype(np.float32)
     rgb = mix(rgb, colour("#fff0c9"), 0.75 * glow)
-    clouds = fractal_noise(rows, columns, (150, 520), 6, seed=3)
+    clouds = fractal_noise(rows, columns, (150, 420), 7, seed=3)
     density = smoothstep(0.50, 0.72, clouds) * smoothstep(0.62, 0.25, y)
     lit = mix(colour("#cfd6e2"), colour("#fffaf0"), smoothstep(0.45, 0.75, np.roll(clouds, -14, axis=0)))
     rgb = rgb + (lit - rgb) * (0.85 * density)[..., None]
@@ -103,29 +103,47 @@ def _ridge(rows: int, columns: int, base: float, height: float, cell: float, see
     return (rows * (base - height * (line**sharp))).astype(np.float32)
 
 
-def _hills(
-    pace: float, base: float, height: float, cell: float, seed: int, near: str, far: str, rough: float, trees: bool
-) -> Layer:
-    """A range of hills with rock or grass texture, hazier towards its foot, optionally with a wooded skyline."""
+def _mountains(pace: float, base: float, height: float, cell: float, seed: int) -> Layer:
+    """A rocky range: relief lit from the low sun on the left, snow on high ledges, haze towards the foot."""
     rows, columns = _strip(pace)
     line = _ridge(rows, columns, base, height, cell, seed, 1.4)
-    if trees:
-        rng = np.random.default_rng(seed + 50)
-        for _ in range(columns // 9):
-            centre, half, tall = rng.integers(0, columns), rng.integers(5, 11), rng.uniform(5, 20)
-            span = np.arange(max(0, centre - half), min(columns, centre + half))
-            line[span] = np.minimum(line[span], line[span] - tall * (1 - (np.abs(span - centre) / half) ** 1.6))
-    y = np.arange(rows, dtype=np.float32)[:, None]
-    depth = y - line[None]
-    alpha = np.clip(depth + 0.5, 0, 1)
-    texture = fractal_noise(rows, columns, (34, 60), 6, seed + 1)
-    broad = fractal_noise(rows, columns, (120, 260), 3, seed + 2)
-    # Relief: the sun stands low on the left, so a slope is as bright as it turns that way.
-    relief = cv2.GaussianBlur(fractal_noise(rows, columns, (90, 110), 6, seed + 3), (0, 0), 1.5)
-    slope = cv2.Scharr(relief, cv2.CV_32F, 1, 0) + 0.5 * cv2.Scharr(relief, cv2.CV_32F, 0, 1)
-    light = 1 + rough * (1.4 * (texture - 0.5) + 1.2 * (broad - 0.5) + 1.3 * np.tanh(4 * slope))
-    rgb = mix(colour(far), colour(near), smoothstep(0, rows * 0.35, depth)) * light[..., None]
-    return Layer(np.dstack([np.clip(rgb, 0, 1), alpha]).astype(np.float32), pace)
+    depth = np.arange(rows, dtype=np.float32)[:, None] - line[None]
+    relief = fractal_noise(rows, columns, (110, 130), 7, seed + 3)
+    slope = cv2.Scharr(relief, cv2.CV_32F, 1, 0) + 0.6 * cv2.Scharr(relief, cv2.CV_32F, 0, 1)
+    light = 1 + 0.30 * np.tanh(2.6 * slope) + 0.22 * (fractal_noise(rows, columns, (18, 26), 4, seed + 1) - 0.5)
+    rgb = mix(colour("#7389a4"), colour("#a3b4c6"), smoothstep(0, rows * 0.30, depth))
+    snow = smoothstep(0.52, 0.60, relief + 0.10 * np.tanh(slope)) * smoothstep(rows * 0.13, rows * 0.02, depth)
+    rgb = mix(rgb, colour("#eef1f4"), 0.85 * snow) * light[..., None]
+    return Layer(np.dstack([np.clip(rgb, 0, 1), np.clip(depth + 0.5, 0, 1)]).astype(np.float32), pace)
+
+
+def _forest(
+    pace: float, base: float, height: float, cell: float, seed: int, size: float, leaf: str, haze: str
+) -> Layer:
+    """A hill covered with conifers, drawn one by one from the skyline down; `size` is their height at the front."""
+    rows, columns = _strip(pace)
+    line = _ridge(rows, columns, base, height, cell, seed, 1.4)
+    canvas = np.zeros((rows, columns, 4), np.float32)
+    depth = np.arange(rows, dtype=np.float32)[:, None] - line[None]
+    canvas[..., :3] = colour(leaf) * 0.55
+    canvas[..., 3] = np.clip(depth + 0.5, 0, 1)
+    rng = np.random.default_rng(seed + 50)
+    count = int(columns * rows * 2.2 / size**2)
+    places = sorted((float(rng.random()) ** 1.3, int(rng.integers(0, columns))) for _ in range(count))
+    for down, x in places:  # far ones first
+        foot = line[x] + down * rows * 0.26 + 0.30 * size
+        tall = size * (0.55 + 0.55 * down) * rng.uniform(0.7, 1.25)
+        half = tall * rng.uniform(0.20, 0.30)
+        tint = mix(colour(leaf), colour("#b98a3c"), 0.55 if rng.random() < 0.10 else 0.12 * rng.random())
+        tint = mix(tint * rng.uniform(0.75, 1.2), colour(haze), 0.42 * (1 - down))
+        for tier in range(4):  # four skirts, each with a sunny left and a shady right half
+            top, low = foot - tall * (1 - 0.22 * tier), foot - tall * (0.62 - 0.22 * tier)
+            wide = half * (0.40 + 0.22 * tier)
+            for side, light in ((-1, 1.18), (1, 0.62)):
+                shape = np.array([[x, top], [x + side * wide, low], [x, low - 0.10 * tall]])
+                colour_now = [*np.clip(tint * light, 0, 1).tolist(), 1.0]
+                cv2.fillPoly(canvas, [np.round(shape * 16).astype(np.int32)], colour_now, cv2.LINE_AA, 4)
+    return Layer(np.clip(canvas, 0, 1), pace)
 
 
 def _meadow(pace: float) -> Layer:
@@ -192,9 +210,9 @@ def _birch(pace: float, at: float) -> Layer:
 def background() -> tuple[Layer, ...]:
     return (
         _sky(0.15),
-        _hills(0.35, 0.66, 0.34, 620, 21, "#7f95ad", "#9fb1c6", 0.10, False),
-        _hills(0.55, 0.70, 0.19, 430, 31, "#5f7f74", "#8ba3a0", 0.16, True),
-        _hills(0.80, 0.77, 0.15, 380, 41, "#4d6b3b", "#7b9158", 0.26, True),
+        _mountains(0.35, 0.66, 0.34, 620, 21),
+        _forest(0.55, 0.70, 0.19, 430, 31, 40, "#5b7d6c", "#93aaa6"),
+        _forest(0.80, 0.78, 0.15, 380, 41, 62, "#4b7038", "#7f9a66"),
         _meadow(1.0),
     )
 

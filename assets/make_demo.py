@@ -60,18 +60,18 @@ class Balloon:
         t = index / FPS  # seconds
         if self.object_id == 1:  # drifts left to right and comes nearer
             return Pose(
-                x=178 + 44 * t + 7 * math.sin(0.9 * t),
-                y=176 - 8 * t + 8 * math.sin(1.15 * t),
-                radius=58 + 3.6 * t,
-                roll=math.radians(5.5 * math.sin(1.3 * t)),
-                spin=0.42 * t,
+                x=218 + 17 * t + 6 * math.sin(0.9 * t),
+                y=176 - 4 * t + 7 * math.sin(1.15 * t),
+                radius=76 + 1.6 * t,
+                roll=math.radians(5 * math.sin(1.3 * t)),
+                spin=0.10 * t,
             )
         return Pose(
-            x=470 - 27 * t + 4 * math.sin(0.8 * t + 1),
-            y=98 - 8 * t + 4 * math.sin(1.4 * t),
-            radius=35 + 0.9 * t,
+            x=500 - 30 * t + 4 * math.sin(0.8 * t + 1),
+            y=100 - 7 * t + 4 * math.sin(1.4 * t),
+            radius=47 + 0.5 * t,
             roll=math.radians(4 * math.sin(1.0 * t + 2)),
-            spin=-0.5 * t,
+            spin=-0.12 * t,
         )
 
 
