@@ -60,6 +60,7 @@ class StatusBar(QStatusBar):
         self._busy.setFixedSize(60, 6)
         self._busy.setTextVisible(False)
         self._busy.setAccessibleName(self.tr("Engine is starting"))
+        self._loading = self._trouble = ""
         self._progress = QLabel()
         self._progress.setAccessibleName(self.tr("Engine"))
         self._make_figures()
@@ -125,14 +126,13 @@ class StatusBar(QStatusBar):
 
     def show_progress(self, progress: EngineProgress | None) -> None:
         """What the engine is loading; nothing once it is ready."""
-        text = progress.text if progress is not None and not progress.ready else ""
-        self._progress.setText(text)
-        self._progress.setVisible(bool(text))
-        self._busy.setVisible(bool(text))
+        self._loading = progress.text if progress is not None and not progress.ready else ""
+        self._busy.setVisible(bool(self._loading))
+        self._tell()
         if progress is not None and progress.ready:
             self.model.show_text(progress.model)
             self.device.show_text(progress.device)
-        self._fit()
+            self._fit()
 
     def show_stats(self, stats: StatsSnapshot) -> None:
         self.source.show_text(self.tr("Source %1 fps").replace("%1", _fps(stats.source_fps)))
@@ -154,8 +154,16 @@ class StatusBar(QStatusBar):
             self.memory.show_text(self.tr("Memory %1").replace("%1", bank + size_text(stats.rss_bytes)))
         faulted = [name for name, state in stats.worker_states.items() if state is WorkerState.FAULTED]
         if faulted:
-            self._progress.setText(self.tr("Stopped working: %1").replace("%1", ", ".join(faulted)))
-            self._progress.setVisible(True)
+            self._trouble = self.tr("Stopped working: %1").replace("%1", ", ".join(faulted))
+        else:
+            self._trouble = stats.source_status
+        self._tell()
+
+    def _tell(self) -> None:
+        """Trouble comes before loading; both only as long as they last."""
+        text = self._trouble or self._loading
+        self._progress.setText(text)
+        self._progress.setVisible(bool(text))
         self._fit()
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802

@@ -257,7 +257,7 @@ class Timeline(QWidget):
         painter.drawPolygon(QPolygonF(shape))
 
     def _paint_playhead(self, painter: QPainter) -> None:
-        x = self.x_of(self._current)
+        x = round(self.x_of(self._current))  # a line of two whole pixels is crisp, wherever it stands
         color = QColor(self._theme.text)
         painter.setPen(QPen(color, 2))
         painter.drawLine(QPointF(x, _RULER), QPointF(x, self.height() - 5.0))

@@ -167,7 +167,9 @@ class MainWindow(QMainWindow):
     def _restore(self) -> None:
         geometry, state = self.settings.geometry, self.settings.window_state
         if geometry is None or not self.restoreGeometry(geometry):
-            self.resize(1280, 800)
+            screen = self.screen()
+            room = screen.availableSize() if screen is not None else QSize(1280, 800)
+            self.resize(min(1280, room.width() - 20), min(800, room.height() - 60))  # less the frame and title bar
         if state is not None:
             self.restoreState(state)
 

@@ -73,5 +73,7 @@ def is_dense(target: int, rank_from_last: int) -> bool:
 
 
 def _spread(first: int, last: int, count: int) -> list[int]:
+    if count == 1:
+        return [last]
     # Integer form of int(numpy.linspace(first, last, count)): exact, where floats could fall just below a whole number.
     return [first + (last - first) * i // (count - 1) for i in range(count)]

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.errors import DeviceError, UserError
-from engine.project.mask_codec import decode_mask
 from engine.runtime.capture import Opener
 from engine.runtime.commands import Configure, DeleteObject, EngineCommand, EngineFacts, ForgetKeyframe, ForgetTracked
 from engine.runtime.config import EngineConfig
@@ -288,8 +287,7 @@ class EngineWorker(Worker):
         if ahead is not None and ahead.result.frame.index == index and ahead.keyframe_version == version:
             result = ahead.result
         elif keyframe is not None:
-            result = tracker.step(packet.frame, decode_mask(keyframe.encoded), touched=keyframe.touched)
-            self._feeder.seen(index, keyframe)
+            result = self._feeder.learn(tracker, packet.frame, keyframe)
         else:
             result = tracker.step(packet.frame)
         self._publish_facts()

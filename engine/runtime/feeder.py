@@ -12,6 +12,7 @@ from engine.runtime.capture import Opener
 from engine.runtime.core import SessionCore
 from engine.runtime.jobs import TrackJob
 from engine.runtime.messages import Severity
+from engine.types import Frame, SegmentationResult
 from engine.video.source import FrameSource
 
 if TYPE_CHECKING:  # importing it imports torch, which only the engine thread does
@@ -55,7 +56,20 @@ class KeyframeFeeder:
     def has_seen(self, index: int, keyframe: Keyframe) -> bool:
         return self._fed.get(index) == keyframe.version
 
-    def seen(self, index: int, keyframe: Keyframe) -> None:
+    def learn(self, tracker: Tracker, frame: Frame, keyframe: Keyframe) -> SegmentationResult:
+        """Show the tracker a keyframe; the user hears when an older one had to make room for it."""
+        result = tracker.step(frame, decode_mask(keyframe.encoded), touched=keyframe.touched)
+        self._seen(frame.index, keyframe)
+        gone = tracker.evicted_keyframe
+        if gone is not None:
+            self._core.say(
+                Severity.INFO,
+                f"The engine's memory of keyframes is full: frame {frame.index} took the place of frame {gone}.",
+                "Its mask stays in the project; only the tracker no longer looks at it.",
+            )
+        return result
+
+    def _seen(self, index: int, keyframe: Keyframe) -> None:
         self._fed[index] = keyframe.version
 
     def due(self, job: TrackJob, index: int) -> list[int]:
@@ -94,14 +108,16 @@ class KeyframeFeeder:
                         reader.seek(k)
                         frame = reader.read()
                     if frame is not None:
-                        tracker.step(frame, decode_mask(keyframe.encoded), touched=keyframe.touched)
+                        self.learn(tracker, frame, keyframe)
                     else:
                         self._core.say(
                             Severity.WARNING,
                             f"The engine cannot use the mask painted on frame {k}: its picture is gone.",
                             "Paint the object again on a newer frame if it is not found.",
                         )
-                self.seen(k, keyframe)
+                        self._seen(k, keyframe)
+                else:
+                    self._seen(k, keyframe)
         finally:
             if reader is not None:
                 reader.close()

@@ -32,6 +32,7 @@ TIMEOUT = 20_000
 class CopyingTracker:
     """The mask of the last keyframe, wherever one looks."""
 
+    evicted_keyframe = None
     bank_bytes = 1000
     bank_frames = (1, 1)
     working_size = (160, 120)

@@ -181,6 +181,8 @@ class FakeLive:
 class FakeTracker:
     """Moves the last mask one pixel to the right per step, so that every result shows the history of steps."""
 
+    evicted_keyframe: int | None = None
+
     def __init__(self, bell: threading.Event | None = None, model: str = "fake") -> None:
         self.embedder = SimpleNamespace(name=model)
         self.recipe = SimpleNamespace(name="shift")

@@ -455,3 +455,14 @@ def test_tracking_on_from_a_stale_mask_makes_it_anew(clip):
     clip.session.track(until=5)
     clip.wait_event(TrackingFinished, 2)
     assert clip.tracker.calls[-3:] == [("key", 2), ("step", 4), ("step", 5)]
+
+
+def test_the_user_hears_when_a_keyframe_had_to_make_room(drive):
+    driver = drive({"clip": FakeFile(6)})
+    driver.wait_ready()
+    driver.open("clip")
+    driver.wait_mode(Mode.FROZEN)
+    driver.tracker.evicted_keyframe = 3
+    driver.paint()
+    driver.session.step()
+    driver.wait(lambda: any("frame 0 took the place of frame 3" in notice for notice in driver.notices))
