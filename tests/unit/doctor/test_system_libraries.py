@@ -72,3 +72,50 @@ def test_every_library_that_qts_x11_plugin_asks_of_the_system_is_covered() -> No
     table = {need.what for need in needs.LIBRARIES}
     uncovered = {name for name in asked if name not in table and not name.startswith(comes_along)}
     assert not uncovered
+
+
+# -- what `make setup` calls -----------------------------------------------------------------------------------------
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """A Debian that lacks one library; records what would be run. An installation mends it unless "broken" is set."""
+    state: dict[str, object] = {"missing": (needs.LIBRARIES[0],), "ran": [], "broken": False}
+
+    def run(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
+        ran = state["ran"]
+        assert isinstance(ran, list)
+        ran.append(command)
+        if "install" in command and not state["broken"]:
+            state["missing"] = ()
+        return subprocess.CompletedProcess(command, int(bool(state["broken"])))
+
+    monkeypatch.setattr(needs, "missing_needs", lambda **options: state["missing"])
+    monkeypatch.setattr(needs, "package_manager", lambda: "apt")
+    monkeypatch.setattr(needs.subprocess, "run", run)
+    monkeypatch.setattr(needs.os, "geteuid", lambda: 0, raising=False)
+    return state
+
+
+def test_root_on_debian_gets_it_installed(machine: dict[str, object]) -> None:
+    assert needs.main(["--install"]) == 0
+    assert ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "libegl1"] in machine["ran"]  # type: ignore[operator]
+
+
+def test_others_get_the_command(
+    machine: dict[str, object], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(needs.os, "geteuid", lambda: 1000, raising=False)
+    assert needs.main(["--install"]) == 1
+    assert machine["ran"] == []
+    assert "sudo apt-get install -y libegl1" in capsys.readouterr().err
+
+
+def test_a_failed_installation_is_told(machine: dict[str, object], capsys: pytest.CaptureFixture[str]) -> None:
+    machine["broken"] = True
+    assert needs.main(["--install"]) == 1
+    assert "libEGL.so.1" in capsys.readouterr().err
+
+
+def test_nothing_missing_runs_nothing(machine: dict[str, object]) -> None:
+    machine["missing"] = ()
+    assert needs.main(["--install", "--for-tests"]) == 0
+    assert machine["ran"] == []
