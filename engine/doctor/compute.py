@@ -116,6 +116,7 @@ def memory_bank() -> list[Check]:
             recent=recipe.history,
             keyframes=recipe.keyframes,
             window=recipe.window,
+            sampling=recipe.sampling,
             extended=recipe.renormalise,
             dtype=best_dtype(resolve_device("auto")),
             device=torch.device("meta"),  # shapes only, nothing is allocated

@@ -13,6 +13,7 @@ import torch
 
 from engine.propagation.affinity import EXTRA_CHANNELS, key_cells
 from engine.propagation.grid import StripLayout
+from engine.propagation.sampling import Sampling, leaves, span
 
 OBJECT_BLOCK = 8
 
@@ -23,6 +24,7 @@ class Slot:
 
     Attributes:
         number: which slot of its pool.
+        position: how many frames were processed before this one (recent slots).
         frame_index: number of the frame in its source.
         keys: embedding as the kernel wants it (strips or flat), a view of the bank.
         columns: labels of every object column and a final 1, in the same layout, a view of the bank.
@@ -36,6 +38,7 @@ class Slot:
     columns: torch.Tensor
     known: torch.Tensor
     is_keyframe: bool = False
+    position: int = 0
 
 
 @dataclass
@@ -72,13 +75,14 @@ class MemoryBank:
         recent: int,
         keyframes: int,
         window: int | None,
+        sampling: Sampling,
         extended: bool,
         dtype: torch.dtype,
         device: torch.device,
     ) -> None:
         """Allocate `recent` + `keyframes` slots of `channels` (+ EXTRA_CHANNELS when `extended`)."""
         self.height, self.width, self.device, self.dtype = height, width, device, dtype
-        self.extended = extended
+        self.extended, self.sampling = extended, sampling
         self.objects = OBJECT_BLOCK
         self.processed = 0  # frames added to the ring since it was last empty, those that left included
         stored = channels + (EXTRA_CHANNELS if extended else 0)
@@ -111,6 +115,11 @@ class MemoryBank:
     @property
     def nbytes(self) -> int:
         return self._recent.nbytes + self._keyframes.nbytes
+
+    @property
+    def span(self) -> int:
+        """How many processed frames the references may reach back."""
+        return span(self.sampling, self._recent.capacity)
 
     @property
     def recent_pool(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -150,11 +159,14 @@ class MemoryBank:
         """
         pool = self._recent
         kept = [slot for slot in pool.held if slot.frame_index != frame_index]
-        self.processed += 1 - (len(pool.held) - len(kept))
         pool.held[:] = kept
         if len(pool.held) == pool.capacity:
-            pool.held.pop(0)
-        return self._write(pool, frame_index, keys, labels, known, is_keyframe)
+            gone = leaves([slot.position for slot in pool.held], self.sampling)
+            pool.held[:] = [slot for slot in pool.held if slot.position != gone]
+        slot = self._write(pool, frame_index, keys, labels, known, is_keyframe)
+        slot.position = self.processed
+        self.processed += 1
+        return slot
 
     def set_keyframe(
         self, frame_index: int, keys: torch.Tensor, labels: torch.Tensor, known: torch.Tensor
@@ -240,22 +252,25 @@ class MemoryBank:
         """Forget tracked frames. Keyframes stay, also those in the ring where a recipe has no keyframe slots."""
         keep_painted = self._keyframes.capacity == 0
         self._recent.held[:] = [slot for slot in self._recent.held if keep_painted and slot.is_keyframe]
-        self.processed = len(self._recent.held)
+        self._recount()
+
+    def _recount(self) -> None:
+        held = self._recent.held
+        self.processed = held[-1].position + 1 if held else 0
 
     def rewind(self, frame_index: int, direction: int) -> None:
         """Drop recent frames ahead of `frame_index` in `direction`, and those too far behind for a run to hold them.
 
         Keyframes stay, also those in the ring where a recipe has no keyframe slots.
         """
-        reach, keep_painted = self._recent.capacity, self._keyframes.capacity == 0
+        reach, keep_painted = self.span, self._keyframes.capacity == 0
 
         def stays(slot: Slot) -> bool:
             behind = (frame_index - slot.frame_index) * direction
             return 0 <= behind < reach or (keep_painted and slot.is_keyframe)
 
-        kept = [slot for slot in self._recent.held if stays(slot)]
-        self.processed = self.processed - len(self._recent.held) + len(kept) if kept else 0
-        self._recent.held[:] = kept
+        self._recent.held[:] = [slot for slot in self._recent.held if stays(slot)]
+        self._recount()
 
     def clear(self) -> None:
         self._recent.held.clear()
@@ -281,7 +296,8 @@ class MemoryBank:
             self._write(self._keyframes, slot.frame_index, resample_keys(keys), resample(labels), slot.known, True)
         for slot in other.recent:
             keys, labels = other.cells(slot, is_recent=True)
-            self.add_recent(slot.frame_index, resample_keys(keys), resample(labels), slot.known, slot.is_keyframe)
+            new = self.add_recent(slot.frame_index, resample_keys(keys), resample(labels), slot.known, slot.is_keyframe)
+            new.position = slot.position
         self.processed = other.processed
 
     def cells(self, slot: Slot, *, is_recent: bool) -> tuple[torch.Tensor, torch.Tensor]:

@@ -35,6 +35,7 @@ class Propagator:
             recent=recipe.history,
             keyframes=recipe.keyframes,
             window=recipe.window,
+            sampling=recipe.sampling,
             extended=recipe.renormalise,
             dtype=dtype,
             device=device,
@@ -61,12 +62,12 @@ class Propagator:
         recipe, held = self.recipe, self.bank.recent
         if not held:
             return []
+        target = self.bank.processed
         positions = sample_reference_frames(
-            len(held) + self._aged(held), recipe.sampling, references=recipe.references, reach=recipe.reach
+            target, recipe.sampling, references=recipe.references, reach=recipe.reach
         )
-        offset = self._aged(held)
-        chosen = [held[position - offset] for position in positions if position >= offset]
-        target = len(held) + offset
+        by_position = {slot.position: slot for slot in held}
+        chosen = [by_position[position] for position in positions if position in by_position]
         references = []
         for rank, slot in enumerate(reversed(chosen)):
             dense = not recipe.motion_prior or is_dense(target, rank)
@@ -75,10 +76,6 @@ class Propagator:
         if recipe.max_gap is not None:
             references = [(s, sigma) for s, sigma in references if abs(s.frame_index - frame_index) <= recipe.max_gap]
         return references
-
-    def _aged(self, held: list[Slot]) -> int:
-        """Frames that were processed and have left the ring; the sampling counts them."""
-        return max(self.bank.processed - len(held), 0)
 
     def propagate(self, cells: torch.Tensor, frame_index: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Labels of the target frame.

@@ -86,7 +86,7 @@ PAPER = Recipe(name="paper", cosine=False, logit_scale=1.0, renormalise=False)
 # Chosen on DAVIS-2016 training sequences with the bundled embedder; docs/decisions tells what else was tried.
 ROBUST = Recipe(
     name="robust",
-    sampling=Sampling.CONSECUTIVE_9,
+    sampling=Sampling.SPACED,
     references=7,
     motion_prior=False,
     label_power=1.0,
