@@ -63,9 +63,7 @@ class Propagator:
         if not held:
             return []
         target = self.bank.processed
-        positions = sample_reference_frames(
-            target, recipe.sampling, references=recipe.references, reach=recipe.reach
-        )
+        positions = sample_reference_frames(target, recipe.sampling, references=recipe.references, reach=recipe.reach)
         by_position = {slot.position: slot for slot in held}
         chosen = [by_position[position] for position in positions if position in by_position]
         references = []

@@ -19,8 +19,8 @@ WARM_UP = 15  # up to this target position every reference counts as dense (obse
 class Sampling(Enum):
     """The tracking strategies of Table 2 (SPARSE with the motion prior is the paper's own), and SPACED.
 
-    SPACED: the 3 frames before the target and every SPACING-th frame before those, until `references` are found. What it
-    drops it never needs again, so the memory holds no frame that is not a reference.
+    SPACED: the 3 frames before the target and every SPACING-th frame before those, until `references` are found. What
+    it drops it never needs again, so the memory holds no frame that is not a reference.
     """
 
     PREVIOUS = "1 frame"
@@ -66,7 +66,7 @@ def sample_reference_frames(
 
 
 def history_length(strategy: Sampling, *, references: int = REFERENCES, reach: int = RANGE) -> int:
-    """How many past frames the memory must hold so that every sampled position is there (see `leaves`)."""
+    """How many past frames the memory must hold so that every sampled position is there; see `leaves`."""
     if strategy is Sampling.PREVIOUS:
         return 1
     if strategy is Sampling.CONSECUTIVE_3:
