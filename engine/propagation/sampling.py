@@ -86,7 +86,7 @@ def span(strategy: Sampling, slots: int) -> int:
 def leaves(positions: list[int], strategy: Sampling) -> int:
     """Which of the ascending `positions` in a full memory gives way to the next frame.
 
-    SPACED: the oldest that is neither among the newest nor a multiple of SPACING, else the oldest. Otherwise the oldest.
+    SPACED: the oldest that is neither among the newest nor a multiple of SPACING, else the oldest. Others: the oldest.
     """
     if strategy is Sampling.SPACED:
         for position in positions[: 1 - SPACED_DENSE]:
