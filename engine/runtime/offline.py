@@ -45,6 +45,7 @@ class TrackReport:
         seconds: wall time from the first step to the last file closed; decoding and writing are in it, loading the
             model is not.
         stage_seconds: mean seconds per frame of each stage of the tracker; stages of other threads overlap with them.
+        recipe: every field of the recipe (`Recipe.describe`).
         dropped: live frames nobody tracked; 0 for files.
         interrupted: Ctrl-C ended the run; the files hold what was tracked until then.
     """
@@ -67,7 +68,8 @@ class TrackReport:
         size = f" at {self.working_size[0]} x {self.working_size[1]}" if self.working_size else ""
         lines = [
             f"{self.frames} frames in {self.seconds:.1f} s, {self.mean_fps:.2f} frames per second",
-            f"model {self.model}, recipe {self.recipe}, {self.device}{size}",
+            f"model {self.model}, {self.device}{size}",
+            f"recipe {self.recipe}",
         ]
         if self.stage_seconds:
             stages = ", ".join(f"{name} {seconds * 1000:.1f}" for name, seconds in self.stage_seconds.items())
@@ -239,7 +241,7 @@ class _Run:
             seconds=time.perf_counter() - started,
             stage_seconds={name: total / max(1, self._done) for name, total in self._stages.items()},
             model=self._tracker.embedder.name,
-            recipe=self._tracker.recipe.name,
+            recipe=self._tracker.recipe.describe(),
             device=self._tracker.device_text,
             working_size=self._tracker.working_size,
             dropped=self._source.dropped + self._frames.dropped if self._source.info.live else 0,

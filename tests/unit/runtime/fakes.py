@@ -185,7 +185,7 @@ class FakeTracker:
 
     def __init__(self, bell: threading.Event | None = None, model: str = "fake") -> None:
         self.embedder = SimpleNamespace(name=model)
-        self.recipe = SimpleNamespace(name="shift")
+        self.recipe = SimpleNamespace(name="shift", describe=lambda: "name=shift")
         self._bell = bell
         self.calls: list[tuple[str, int]] = []
         self.touched: list[frozenset[int] | None] = []

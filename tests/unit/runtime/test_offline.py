@@ -57,7 +57,7 @@ def test_every_frame_gets_a_mask_and_the_report_says_how(mask_path, tmp_path):
     )
     assert sorted(masks_in(tmp_path / "out")) == list(range(9))
     assert seen == [(i, 9) for i in range(1, 10)]
-    assert (report.frames, report.model, report.recipe, report.device) == (9, "fake", "shift", "cpu (fake)")
+    assert (report.frames, report.model, report.recipe, report.device) == (9, "fake", "name=shift", "cpu (fake)")
     assert report.mean_fps == pytest.approx(9 / report.seconds)
     assert report.stage_seconds["embed"] == pytest.approx(0.001 * 8 / 9)
     assert not report.interrupted
