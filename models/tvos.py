@@ -60,17 +60,7 @@ def load(
         network = TvosNetwork(depth)
     state = load_strict(network, state, name, weights)
     refuse_untrained(state, TRAINED_PARTS, name, weights)
-    return NetworkEmbedder(
-        name,
-        network,
-        channels=EMBEDDING_CHANNELS,
-        cosine=False,
-        logit_scale=1.0,
-        mean=IMAGENET_MEAN,
-        std=IMAGENET_STD,
-        device=device,
-        dtype=dtype,
-    )
+    return embedder_of(name, network, device=device, dtype=dtype)
 
 
 def _refuse_imagenet(state: dict[str, torch.Tensor], name: str, path: Path) -> None:
@@ -84,3 +74,18 @@ def _refuse_imagenet(state: dict[str, torch.Tensor], name: str, path: Path) -> N
             "and could not track.",
             "Pass a checkpoint trained for tracking, or use --model resnet50.",
         )
+
+
+def embedder_of(name: str, network: TvosNetwork, *, device: torch.device, dtype: torch.dtype) -> NetworkEmbedder:
+    """The paper's embedder over a trained network: raw features, whose dot product is the logit."""
+    return NetworkEmbedder(
+        name,
+        network,
+        channels=EMBEDDING_CHANNELS,
+        cosine=False,
+        logit_scale=1.0,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        device=device,
+        dtype=dtype,
+    )

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from engine.runtime.config import EngineConfig
 
 WORKING_SIZES = (240, 320, 360, 480)
 
@@ -21,6 +25,19 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"short side to work at: auto, {', '.join(map(str, WORKING_SIZES))}",
     )
     group.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda, cuda:1 or mps")
+
+
+def engine_config(options: argparse.Namespace) -> EngineConfig:
+    """What `add_engine_arguments` parsed."""
+    from engine.runtime.config import EngineConfig
+
+    return EngineConfig(
+        model=options.model,
+        recipe=options.recipe,
+        device=options.device,
+        working_size=options.size,
+        weights=options.weights,
+    )
 
 
 def _working_size(text: str) -> int | None:

@@ -8,7 +8,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from engine.commands.arguments import add_engine_arguments
+from engine.commands.arguments import add_engine_arguments, engine_config
 from engine.commands.progress import ProgressBar
 
 EXIT_DONE = 0
@@ -40,20 +40,13 @@ def run(options: argparse.Namespace) -> int:
     from engine.evaluation.report import Report, as_dict, as_markdown, as_text, global_csv, per_sequence_csv, write_text
     from engine.evaluation.run import track_dataset
     from engine.evaluation.scoring import can_be_scored, score_dataset
-    from engine.runtime.config import EngineConfig
 
     dataset = load_dataset(options.dataset, options.data, options.split, options.sequences)
     if options.json is not None and not options.json.absolute().parent.is_dir():
         raise ExportError(f"The folder {options.json.absolute().parent} does not exist.", "Make it first.")
     if options.out is None and not any(can_be_scored(s, dataset.protocol) for s in dataset.sequences):
         raise UserError("There is no ground truth to score against.", "Pass --out DIR to keep the masks.")
-    config = EngineConfig(
-        model=options.model,
-        recipe=options.recipe,
-        device=options.device,
-        working_size=options.size,
-        weights=options.weights,
-    )
+    config = engine_config(options)
     with ExitStack() as stack:
         out = options.out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="livemask-eval-")))
         with ProgressBar("Tracking") as bar:

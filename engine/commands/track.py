@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from engine.commands.arguments import add_engine_arguments
+from engine.commands.arguments import add_engine_arguments, engine_config
 from engine.commands.progress import ProgressBar
 
 EXIT_DONE, EXIT_INTERRUPTED = 0, 130
@@ -26,16 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from engine.errors import SizeMismatchError
-    from engine.runtime.config import EngineConfig
     from engine.runtime.offline import track_file
 
-    config = EngineConfig(
-        model=options.model,
-        recipe=options.recipe,
-        device=options.device,
-        working_size=options.size,
-        weights=options.weights,
-    )
+    config = engine_config(options)
     with ProgressBar("Tracking") as bar:
         try:
             report = track_file(

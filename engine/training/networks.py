@@ -11,10 +11,9 @@ from torch import nn
 
 from engine.training.config import NetworkConfig
 from models.embedder import Embedder
-from models.network_embedder import NetworkEmbedder
 from models.resnet import IMAGENET_MEAN, IMAGENET_STD, Depth
 from models.resnet_half import HalfResNetEmbedder, HalfResNetTrunk, Projection
-from models.tvos import EMBEDDING_CHANNELS, TvosNetwork
+from models.tvos import TvosNetwork, embedder_of
 
 _DEPTHS: Mapping[str, Depth] = {"tvos-resnet18": 18, "tvos-resnet50": 50, "tvos-resnet101": 101}
 
@@ -146,17 +145,7 @@ class PaperNetwork(TrainableNetwork):
     def embedder(self, device: torch.device, dtype: torch.dtype) -> Embedder:
         network = TvosNetwork(_DEPTHS[self.config.name])
         network.load_state_dict(copy.deepcopy(self.net.state_dict()))
-        return NetworkEmbedder(
-            self.config.name,
-            network,
-            channels=EMBEDDING_CHANNELS,
-            cosine=False,
-            logit_scale=1.0,
-            mean=IMAGENET_MEAN,
-            std=IMAGENET_STD,
-            device=device,
-            dtype=dtype,
-        )
+        return embedder_of(self.config.name, network, device=device, dtype=dtype)
 
 
 def build_network(config: NetworkConfig) -> TrainableNetwork:
