@@ -16,7 +16,8 @@ from engine.propagation.propagator import Propagator
 from engine.propagation.recipe import Recipe
 from engine.types import Frame, Mask, SegmentationResult
 from models.device import describe_device
-from models.embedder import Embedder
+from models.embedder import DetailedEmbedder, Embedder
+from models.upsampler import FACTOR, upsample_labels
 
 AUTO_WORKING_SIZE = 480
 AUTO_LIVE_CPU_WORKING_SIZE = 320  # a mask that lags behind a live picture helps less than a coarser one in time
@@ -132,15 +133,19 @@ class Tracker:
 
     def _track(self, frame: Frame) -> SegmentationResult:
         timings: dict[str, float] = {}
-        cells = self._embed(frame, timings)
+        cells, upsampling = self._embed_detailed(frame, timings)
         started = time.perf_counter()
         propagator = self._propagator_for(cells)
         labels, mass = propagator.propagate(cells, frame.index)
+        if upsampling is not None:
+            fine = upsample_labels(labels[None], upsampling[None])[0]
+            labels = torch.nn.functional.avg_pool2d(fine, FACTOR)
         stored = stored_labels(labels, mass, self.recipe.label_power)
         known = self._column_flags(self._columns)
         propagator.bank.add_recent(frame.index, propagator.stored_keys(cells), stored, known)
         ids = list(self._columns)
-        planes = labels[[self._columns[i] for i in ids]].float().cpu().numpy()
+        shown = labels if upsampling is None else fine
+        planes = shown[[self._columns[i] for i in ids]].float().cpu().numpy()
         mass_plane = mass.float().cpu().numpy()
         timings["propagate"] = time.perf_counter() - started
 
@@ -239,6 +244,9 @@ class Tracker:
 
     # -- parts of a step ---------------------------------------------------------------------------------------
     def _embed(self, frame: Frame, timings: dict[str, float]) -> torch.Tensor:
+        return self._embed_detailed(frame, timings)[0]
+
+    def _embed_detailed(self, frame: Frame, timings: dict[str, float]) -> tuple[torch.Tensor, torch.Tensor | None]:
         """The frame's embedding as h x w x C cells, unit length per stage where the recipe asks for cosines."""
         started = time.perf_counter()
         self._working_size = working_size(frame.width, frame.height, self._short_side, self.recipe.align)
@@ -246,13 +254,17 @@ class Tracker:
         timings["preprocess"] = time.perf_counter() - started
 
         started = time.perf_counter()
-        embedding = self.embedder.embed(rgb)
+        upsampling = None
+        if isinstance(self.embedder, DetailedEmbedder) and self.recipe.cosine:
+            embedding, upsampling = self.embedder.embed_detailed(rgb)
+        else:
+            embedding = self.embedder.embed(rgb)
         cells = embedding.permute(1, 2, 0)
         if self.recipe.cosine and not self.embedder.cosine:
             cells = torch.nn.functional.normalize(cells.float(), dim=-1).to(cells.dtype)
         cells = cells.contiguous()
         timings["embed"] = time.perf_counter() - started
-        return cells
+        return cells, upsampling
 
     def _propagator_for(self, cells: torch.Tensor) -> Propagator:
         """The propagator of this grid; to another grid (the source changed size) the memory comes along, resampled."""

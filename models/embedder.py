@@ -45,3 +45,12 @@ class Embedder(Protocol):
             C x ceil(H/8) x ceil(W/8) tensor of `dtype` on `device`.
         """
         ...
+
+
+@runtime_checkable
+class DetailedEmbedder(Embedder, Protocol):
+    """An embedder that may also say how labels are enlarged from its grid."""
+
+    def embed_detailed(self, rgb: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """As `embed`, and h x w x (9 x 16) logits for `models.upsampler.upsample_labels` (None: enlarge bilinearly)."""
+        ...

@@ -1,33 +1,39 @@
-"""`resnet50-half`: a half-width ResNet-50 trunk at stride 8, the embedder that ships with the project.
+"""`resnet50-half`: a half-width ResNet-50 trunk, the embedder that ships with the project.
 
 Architecture (Yahoo open_nsfw "ResNet-50 1by2", Caffe style): 7x7 stem of 64, planes 32/64/128, stride on the first 1x1
-of a stage, BatchNorm folded into the convolutions. Stage 3 runs at stride 1, so the total stride is 8 as in the paper
-(ALGORITHM: section 4); stage 4 is left out.
+of a stage, BatchNorm folded into the convolutions. Stage 4 is left out. Stages 2 and 3 keep the strides they were
+pretrained at, 8 and 16; the embedding has the paper's stride 8 (ALGORITHM: section 4): stage 3 is projected at stride 16
+and interpolated. Stage 3 at stride 1 costs four times as much and tracks no better (docs/decisions).
 
 The embedding: the outputs of stages 2 and 3 (256 and 512 channels), each minus its mean and L2-normalised per cell, are
-concatenated, projected to 128 channels and L2-normalised again. After a ReLU every feature points the same way; without
-the means, cosines of unlike cells are close to one. The projection is fitted (`models.conversion.fit_projection`) or
-learned (training).
+projected, added up and L2-normalised again. After a ReLU every feature points the same way; without the means, cosines of
+unlike cells are close to one. The projection is fitted (`models.conversion.fit_projection`) or learned (training).
+
+Beside the embedding, a trained network says how labels are enlarged (`models.upsampler`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from models.errors import ModelError
+from models.upsampler import Upsampler
 
 STEM_CHANNELS = 64
 PLANES = (32, 64, 128)
 BLOCKS = (3, 4, 6)
 EXPANSION = 4
+STAGE_CHANNELS = tuple(planes * EXPANSION for planes in PLANES)
 BGR_MEAN = (104.0, 117.0, 123.0)
 
-WEIGHTS_FILE = Path(__file__).parent / "weights" / "resnet50_half.safetensors"
+BUNDLED = Path(__file__).parent / "weights"
+WEIGHTS_FILE = BUNDLED / "resnet50_half.safetensors"
 
 
 class Bottleneck(nn.Module):
@@ -48,12 +54,24 @@ class Bottleneck(nn.Module):
         return F.relu(self.conv3(y) + identity, inplace=True)
 
 
-class HalfResNetTrunk(nn.Module):
-    """Stem and stages 1-3 at total stride 8.
+class Stages(NamedTuple):
+    """What the trunk makes of N x 3 x H x W, h = ceil(H / 8), w = ceil(W / 8).
 
-    `forward` takes N x 3 x H x W RGB in 0..1 and returns (stage 2: N x 256 x h x w, stage 3: N x 512 x h x w) with
-    h = ceil(H/8), w = ceil(W/8).
+    Attributes:
+        stem: N x 64 x ceil(H/2) x ceil(W/2), before pooling.
+        stage1: N x 128 x ceil(H/4) x ceil(W/4).
+        stage2: N x 256 x h x w.
+        stage3: N x 512 x ceil(h/2) x ceil(w/2); its cell (i, j) lies on cell (2i, 2j) of stage 2.
     """
+
+    stem: torch.Tensor
+    stage1: torch.Tensor
+    stage2: torch.Tensor
+    stage3: torch.Tensor
+
+
+class HalfResNetTrunk(nn.Module):
+    """Stem and stages 1-3. `forward` takes N x 3 x H x W RGB in 0..1."""
 
     mean: torch.Tensor
 
@@ -62,7 +80,7 @@ class HalfResNetTrunk(nn.Module):
         self.conv1 = nn.Conv2d(3, STEM_CHANNELS, 7, stride=2, padding=3)
         in_channels = STEM_CHANNELS
         stages = []
-        for planes, blocks, stride in zip(PLANES, BLOCKS, (1, 2, 1), strict=True):
+        for planes, blocks, stride in zip(PLANES, BLOCKS, (1, 2, 2), strict=True):
             layers = []
             for block in range(blocks):
                 layers.append(Bottleneck(in_channels, planes, stride if block == 0 else 1, project=block == 0))
@@ -73,16 +91,27 @@ class HalfResNetTrunk(nn.Module):
         # swapped when the weights were converted, and so is the mean.
         self.register_buffer("mean", torch.tensor(BGR_MEAN[::-1]).view(1, 3, 1, 1), persistent=False)
 
-    def forward(self, rgb: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, rgb: torch.Tensor) -> Stages:
         x = (rgb * 255.0 - self.mean).to(self.conv1.weight.dtype)
-        x = F.relu(self.conv1(x), inplace=True)
+        stem = F.relu(self.conv1(x), inplace=True)
         # Caffe pools 3x3/2 without left padding: pad right and bottom (by one more where the size is odd, so that the
         # grid is ceil(H/8)). Values are >= 0 after the ReLU, so padded zeros never win a maximum that matters.
-        height, width = x.shape[-2:]
-        x = F.max_pool2d(F.pad(x, (0, 1 + width % 2, 0, 1 + height % 2)), 3, stride=2)
-        x = self.layer1(x)
-        stage2 = self.layer2(x)
-        return stage2, self.layer3(stage2)
+        height, width = stem.shape[-2:]
+        x = F.max_pool2d(F.pad(stem, (0, 1 + width % 2, 0, 1 + height % 2)), 3, stride=2)
+        stage1 = self.layer1(x)
+        stage2 = self.layer2(stage1)
+        return Stages(stem, stage1, stage2, self.layer3(stage2))
+
+
+def enlarge_aligned(x: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """N x C x ceil(h/2) x ceil(w/2) -> N x C x h x w, bilinear, with cell (i, j) on cell (2i, 2j).
+
+    A convolution of stride 2 without padding on the left samples the even cells, so half-pixel centres would be off by
+    half a cell.
+    """
+    doubled = F.interpolate(F.pad(x, (0, 1, 0, 1), mode="replicate"), scale_factor=2, mode="nearest")
+    # Row 2i is the mean of x[i] and x[i], row 2i + 1 that of x[i] and x[i + 1].
+    return F.avg_pool2d(doubled, 2, stride=1)[..., :height, :width]
 
 
 class Projection(nn.Module):
@@ -95,24 +124,35 @@ class Projection(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        stage2, stage3 = (planes * EXPANSION for planes in PLANES[1:])
+        _, stage2, stage3 = STAGE_CHANNELS
         self.mean2 = nn.Parameter(torch.zeros(stage2))
         self.mean3 = nn.Parameter(torch.zeros(stage3))
         self.weight = nn.Parameter(torch.zeros(channels, stage2 + stage3))
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, stage2: torch.Tensor, stage3: torch.Tensor) -> torch.Tensor:
-        """... x 256 and ... x 512 (channels last) -> ... x channels, unit length, in the inputs' dtype."""
-        # Differences and norms in fp32, products in the dtype of the stages.
-        unit2 = F.normalize(stage2.float() - self.mean2.float(), dim=-1)
-        unit3 = F.normalize(stage3.float() - self.mean3.float(), dim=-1)
-        both = torch.cat([unit2, unit3], -1).to(stage2.dtype)
-        projected = F.linear(both, self.weight.to(both.dtype), self.bias.to(both.dtype))
-        return F.normalize(projected.float(), dim=-1).to(stage2.dtype)
+        """N x 256 x h x w and N x 512 x ceil(h/2) x ceil(w/2) -> N x channels x h x w, unit length, in their dtype."""
+        split = self.mean2.shape[0]
+        fine = _project(stage2, self.mean2, self.weight[:, :split], self.bias)
+        coarse = _project(stage3, self.mean3, self.weight[:, split:], None)
+        both = fine + enlarge_aligned(coarse, *stage2.shape[-2:])
+        return F.normalize(both.float(), dim=1).to(stage2.dtype)
+
+
+def _project(stage: torch.Tensor, mean: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    """weight (stage - mean) / |stage - mean| + bias per cell; differences and norms in fp32, the product in the stage's
+    dtype."""
+    cells = stage.permute(0, 2, 3, 1)  # of a channels_last tensor: a view
+    unit = F.normalize(cells.float() - mean.float(), dim=-1).to(stage.dtype)
+    projected = F.linear(unit, weight.to(stage.dtype), None if bias is None else bias.to(stage.dtype))
+    return projected.permute(0, 3, 1, 2)
 
 
 class HalfResNetEmbedder:
-    """Embedder over `HalfResNetTrunk` and `Projection` (see `models.embedder.Embedder` for the protocol)."""
+    """Embedder over `HalfResNetTrunk`, `Projection` and, where the weights have one, `Upsampler`.
+
+    See `models.embedder` for the protocol.
+    """
 
     stride = 8
     cosine = True
@@ -125,15 +165,18 @@ class HalfResNetEmbedder:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        """`state` holds the trunk, `projection.*` and the scalar `logit_scale`; ModelError when anything else."""
+        """`state` holds the trunk, `projection.*`, `logit_scale` and perhaps `upsampler.*`; ModelError otherwise."""
         self.name = name
         tensors = {key: value.float() for key, value in state.items()}
         trunk = HalfResNetTrunk()
+        upsampler: Upsampler | None = None
         try:
             self.logit_scale = float(tensors.pop("logit_scale"))
             projection = Projection(len(tensors["projection.bias"]))
-            parts = nn.ModuleDict({"projection": projection})
-            parts.load_state_dict({k: tensors.pop(k) for k in list(tensors) if k.startswith("projection.")})
+            projection.load_state_dict(_taken(tensors, "projection."))
+            if any(key.startswith("upsampler.") for key in tensors):
+                upsampler = Upsampler(STEM_CHANNELS, *STAGE_CHANNELS)
+                upsampler.load_state_dict(_taken(tensors, "upsampler."))
             trunk.load_state_dict(tensors, strict=True)
         except (KeyError, RuntimeError) as error:
             raise ModelError(
@@ -146,6 +189,10 @@ class HalfResNetEmbedder:
         trunk.mean = mean.to(device)
         self._trunk: HalfResNetTrunk = trunk.requires_grad_(False)
         self._projection = projection.to(device).eval().requires_grad_(False)
+        self._upsampler: Upsampler | None = None
+        if upsampler is not None:
+            reduced = upsampler.to(device=device, dtype=dtype).to(memory_format=torch.channels_last)
+            self._upsampler = reduced.eval().requires_grad_(False)
 
     @property
     def device(self) -> torch.device:
@@ -158,10 +205,20 @@ class HalfResNetEmbedder:
     @torch.inference_mode()
     def embed(self, rgb: torch.Tensor) -> torch.Tensor:
         """1 x 3 x H x W float RGB in 0..1 -> channels x ceil(H/8) x ceil(W/8), unit length per cell."""
-        stage2, stage3 = self._trunk(rgb.contiguous(memory_format=torch.channels_last))
-        # Both are channels_last already, so the permuted views are contiguous and nothing is copied.
-        cells: torch.Tensor = self._projection(stage2[0].permute(1, 2, 0), stage3[0].permute(1, 2, 0))
-        return cells.permute(2, 0, 1)
+        stages = self._trunk(rgb.contiguous(memory_format=torch.channels_last))
+        return self._projection(stages.stage2, stages.stage3)[0]  # type: ignore[no-any-return]
+
+    @torch.inference_mode()
+    def embed_detailed(self, rgb: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """As `embed`, and the weights of `Upsampler` (None where the network has none)."""
+        stages = self._trunk(rgb.contiguous(memory_format=torch.channels_last))
+        embedding = self._projection(stages.stage2, stages.stage3)[0]
+        return embedding, None if self._upsampler is None else self._upsampler(stages)[0]
+
+
+def _taken(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    """Take the tensors under `prefix` out of `tensors`, without the prefix."""
+    return {key.removeprefix(prefix): tensors.pop(key) for key in list(tensors) if key.startswith(prefix)}
 
 
 def load(

@@ -5,6 +5,8 @@ It is separable and depends on the offset between two cells alone, so small tabl
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 
@@ -47,3 +49,31 @@ def window_log_prior(tile_height: int, tile_width: int, radius: int, sigma: floa
     inside = row_inside[:, None, :, None] & column_inside[None, :, None, :]
     value = value.masked_fill(~inside, float("-inf"))
     return value.reshape(tile_height * tile_width, -1)
+
+
+def pair_log_prior(height: int, width: int, sigma: float | None, window: int | None, pool: int = 1) -> torch.Tensor:
+    """Log-prior between every cell of an h x w grid and every cell of a reference, for small grids.
+
+    Args:
+        window: -inf beyond this many cells in y or x; None: no window.
+        pool: the reference's cells are means of `pool` x `pool` cells (ceil(h / pool) x ceil(w / pool)); each lies at
+            the centre of its cells and speaks for all of them, which adds log(pool^2).
+
+    Returns:
+        hw x (reference cells) float32, row-major.
+    """
+
+    def axis(size: int) -> torch.Tensor:
+        key = torch.arange(-(-size // pool), dtype=torch.float32) * pool + (pool - 1) / 2
+        return key[None, :] - torch.arange(size, dtype=torch.float32)[:, None]
+
+    rows, columns = axis(height), axis(width)
+    square = rows[:, None, :, None].square() + columns[None, :, None, :].square()
+    value = torch.full_like(square, 2 * math.log(pool))
+    if sigma is not None:
+        value -= square / sigma**2
+    if window is not None:
+        reach = window + (pool - 1) / 2
+        far = (rows.abs() > reach)[:, None, :, None] | (columns.abs() > reach)[None, :, None, :]
+        value = value.masked_fill(far, float("-inf"))
+    return value.reshape(height * width, -1)

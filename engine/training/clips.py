@@ -146,7 +146,9 @@ class ClipDataset(Dataset[ClipSample]):
     def _video_clip(self, sequence: VideoSequence, last: int, rng: np.random.Generator) -> tuple[Picture, Picture, str]:
         clip = self.clip
         step = int(rng.integers(1, clip.max_step + 1))
+        gap = int(rng.integers(clip.key_gap[0], clip.key_gap[1] + 1))
         positions = clip_positions(last, step, clip)
+        positions[0] = max(positions[0] - gap, 0)
         if rng.random() < clip.reverse:
             positions.reverse()
         coding = "binary" if sequence.binary else "ids"
@@ -164,8 +166,10 @@ class ClipDataset(Dataset[ClipSample]):
         clip, config = self.clip, self.stills
         first = _read_still(stills[entry])
         name = sample_name(stills[entry][0])
+        gap = int(rng.integers(config.key_gap[0], config.key_gap[1] + 1))
+        times = [0.0, *(float(gap + number) for number in range(1, clip.frames))]
         if len(stills) == 1 or rng.random() < config.whole:
-            frames, ids = clip_of_whole(first, clip.frames, clip.crop, rng, config)
+            frames, ids = clip_of_whole(first, times, clip.crop, rng, config)
             return frames, ids, name
 
         def another() -> Still:
@@ -174,7 +178,7 @@ class ClipDataset(Dataset[ClipSample]):
         objects = [first] + [another() for _ in range(int(rng.integers(config.objects)))]
         background = another()
         occluder = another() if rng.random() < config.occluders else None
-        frames, ids = clip_of_composition(objects, background, occluder, clip.frames, clip.crop, rng, config)
+        frames, ids = clip_of_composition(objects, background, occluder, times, clip.crop, rng, config)
         return frames, ids, name
 
 

@@ -31,6 +31,10 @@ def _range(value: tuple[float, float], name: str) -> None:
     _require(len(value) == 2 and 0 < value[0] <= value[1], f"{name} must be two positive numbers, the smaller first")
 
 
+def _gap(value: tuple[int, int], name: str) -> None:
+    _require(len(value) == 2 and 0 <= value[0] <= value[1], f"{name} must be two numbers from 0, the smaller first")
+
+
 @dataclass(frozen=True)
 class NetworkConfig:
     """What is trained.
@@ -45,6 +49,7 @@ class NetworkConfig:
         logit_scale: factor on the dot product before the softmax; of "resnet50-half" only (the paper's network has the
             factor in its weights).
         learn_logit_scale: train it (as its logarithm).
+        upsampler: "resnet50-half" also learns how labels are enlarged to a quarter of the stride; needs loss "tracker".
     """
 
     name: str = "tvos-resnet50"
@@ -53,6 +58,7 @@ class NetworkConfig:
     projection_clips: int = 64
     logit_scale: float = 1.0
     learn_logit_scale: bool = False
+    upsampler: bool = False
 
     def __post_init__(self) -> None:
         _choice(self.name, NETWORKS, "network.name")
@@ -70,6 +76,9 @@ class NetworkConfig:
             self.name == "resnet50-half" or (self.logit_scale == 1 and not self.learn_logit_scale),
             f"network.logit_scale of {self.name} must be 1 and not learned: its embedding has no fixed length",
         )
+        _require(
+            self.name == "resnet50-half" or not self.upsampler, "network.upsampler is a part of resnet50-half only"
+        )
 
 
 @dataclass(frozen=True)
@@ -82,6 +91,8 @@ class ClipConfig:
             references), "uniform" (spread over `reach` frames) or "sparse" (4 dense, the rest spread over `reach`).
         reach: frames back that "uniform" and "sparse" choose from.
         targets: how many frames at the end of a clip are predicted, each from all frames of the clip before it.
+        key_gap: the first reference lies this many frames (drawn evenly) further back than its place in the clip: a
+            keyframe painted long ago. Less where the video is too short.
         max_step: take every s-th frame of a video with s drawn from 1..max_step.
         reverse: share of clips that are played backwards.
         crop: side of the square crop in pixels, the same for the whole clip; a multiple of 8.
@@ -100,6 +111,7 @@ class ClipConfig:
     strategy: Literal["consecutive", "uniform", "sparse"] = "consecutive"
     reach: int = 40
     targets: int = 1
+    key_gap: tuple[int, int] = (0, 0)
     max_step: int = 1
     reverse: float = 0.0
     crop: int = 256
@@ -125,6 +137,7 @@ class ClipConfig:
         _require(
             self.targets == 1 or self.strategy == "consecutive", "several clip.targets need clip.strategy consecutive"
         )
+        _gap(self.key_gap, "clip.key_gap")
         _require(self.max_step >= 1, "clip.max_step must be at least 1")
         _require(self.crop >= 16 and self.crop % STRIDE == 0, "clip.crop must be a multiple of 8, at least 16")
         _range(self.scale, "clip.scale")
@@ -155,6 +168,8 @@ class StillsConfig:
         zoom: largest change of size per frame, as a share.
         shear: largest shear per frame.
         bend: largest thin-plate displacement per frame, in object sizes.
+        key_gap: frames between the first frame of a clip and the second, beyond one; drawn evenly. The amounts above
+            add up over them.
         camera: the background moves by at most this share of the amounts above.
         blur: share of clips with motion blur.
         occluders: share of clips in which something without a label passes in front.
@@ -167,12 +182,14 @@ class StillsConfig:
     zoom: float = 0.06
     shear: float = 0.03
     bend: float = 0.03
+    key_gap: tuple[int, int] = (0, 0)
     camera: float = 0.5
     blur: float = 0.2
     occluders: float = 0.3
 
     def __post_init__(self) -> None:
         _require(1 <= self.objects <= 16, "stills.objects must lie between 1 and 16")
+        _gap(self.key_gap, "stills.key_gap")
         for name in ("whole", "camera", "blur", "occluders"):
             _share(getattr(self, name), f"stills.{name}")
         for name in ("shift", "zoom", "shear", "bend"):
@@ -185,16 +202,31 @@ class LossConfig:
     """The loss.
 
     Attributes:
+        kind: "paper": cross-entropy of targets predicted from true labels, no spatial prior (`engine.training.loss`).
+            "tracker": targets predicted one after the other as the tracker would, hardest cells and overlap
+            (`engine.training.rollout`).
+        hardest: of "tracker": share of the cells, the worst ones, whose cross-entropy counts.
+        overlap: of "tracker": weight of 1 - soft IoU.
         log_floor: added to the prediction before the logarithm.
         flow_smoothness: weight of the flow-smoothness term; the paper found that it hurts (section 4.4), hence 0.
         flow_edge: how strongly an edge in the picture lets the flow jump there.
     """
 
+    kind: Literal["paper", "tracker"] = "paper"
+    hardest: float = 1.0
+    overlap: float = 0.0
     log_floor: float = 1e-12
     flow_smoothness: float = 0.0
     flow_edge: float = 10.0
 
     def __post_init__(self) -> None:
+        _choice(self.kind, ("paper", "tracker"), "loss.kind")
+        _require(0 < self.hardest <= 1, "loss.hardest must lie above 0 and not above 1")
+        _require(self.overlap >= 0, "loss.overlap must not be negative")
+        _require(
+            self.kind == "tracker" or (self.hardest == 1 and self.overlap == 0), "loss.kind paper has no such terms"
+        )
+        _require(self.kind == "paper" or self.flow_smoothness == 0, "loss.flow_smoothness needs loss.kind paper")
         _require(0 < self.log_floor < 0.1, "loss.log_floor must lie between 0 and 0.1")
         _require(self.flow_smoothness >= 0 and self.flow_edge >= 0, "weights in [loss] must not be negative")
 
@@ -334,6 +366,11 @@ class TrainingConfig:
         _require(
             self.run.batch % self.optimiser.accumulate == 0, "run.batch must be a multiple of optimiser.accumulate"
         )
+        _require(
+            self.loss.kind == "paper" or self.network.name == "resnet50-half", "loss.kind tracker needs resnet50-half"
+        )
+        _require(self.loss.kind == "tracker" or not self.network.upsampler, "network.upsampler needs loss.kind tracker")
+        _require(self.loss.kind == "paper" or self.clip.crop % 16 == 0, "loss.kind tracker needs clip.crop % 16 = 0")
 
     def as_dict(self) -> dict[str, dict[str, object]]:
         """Section -> option -> value, ready for JSON."""

@@ -10,6 +10,7 @@ from engine.training.config import STRIDE, TrainingConfig
 from engine.training.labels import cell_labels
 from engine.training.loss import ClipBatchLoss, clip_loss, frames_on_grid
 from engine.training.networks import TrainableNetwork
+from engine.training.rollout import rollout_loss
 
 
 class ClipModel(nn.Module):
@@ -38,8 +39,18 @@ class ClipModel(nn.Module):
         """
         clip, loss = self.config.clip, self.config.loss
         rgb = frames.permute(0, 1, 4, 2, 3).float() / 255.0  # a view: channels last in memory
-        embeddings = self.embed(rgb.flatten(0, 1))
-        embeddings = embeddings.reshape(*rgb.shape[:2], *embeddings.shape[1:])
+        flat, upsampling = self.embed(rgb.flatten(0, 1))
+        embeddings = flat.reshape(*rgb.shape[:2], *flat.shape[1:])
+        if loss.kind == "tracker":
+            return rollout_loss(
+                embeddings,
+                None if upsampling is None else upsampling.reshape(*rgb.shape[:2], *upsampling.shape[1:]),
+                masks,
+                objects,
+                logit_scale=self.network.logit_scale,
+                references=clip.references,
+                config=loss,
+            )
         labels, decided = cell_labels(masks, objects, clip.labels)
         return clip_loss(
             embeddings,
@@ -51,8 +62,8 @@ class ClipModel(nn.Module):
             edges=frames_on_grid(rgb, STRIDE) if loss.flow_smoothness else None,
         )
 
-    def embed(self, rgb: torch.Tensor) -> torch.Tensor:
-        """N x 3 x H x W in 0..1 -> N x C x h x w in the module's precision."""
+    def embed(self, rgb: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """N x 3 x H x W in 0..1 -> what the network makes of it, in the module's precision."""
         if not self._reduced:
             return self.network(rgb)  # type: ignore[no-any-return]
         copies = {

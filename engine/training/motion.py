@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -245,29 +246,29 @@ def _cut_out(
     return Layer(still.rgb, alpha, ids, pivot, max(extent, 1.0), movement, blurred)
 
 
-def render(layers: list[Layer], frames: int, size: int) -> tuple[Picture, Picture]:
-    """Paint the layers in order: (T x S x S x 3, T x S x S)."""
-    canvas = np.zeros((frames, size, size, 3), np.uint8)
-    labels = np.zeros((frames, size, size), np.uint8)
-    for time in range(frames):
+def render(layers: list[Layer], times: Sequence[float], size: int) -> tuple[Picture, Picture]:
+    """Paint the layers in order, at each of T times (in frames): (T x S x S x 3, T x S x S)."""
+    canvas = np.zeros((len(times), size, size, 3), np.uint8)
+    labels = np.zeros((len(times), size, size), np.uint8)
+    for rgb, ids, time in zip(canvas, labels, times, strict=True):
         for layer in layers:
-            layer.draw(canvas[time], labels[time], float(time))
+            layer.draw(rgb, ids, time)
     return canvas, labels
 
 
 def clip_of_whole(
-    still: Still, frames: int, size: int, rng: np.random.Generator, config: StillsConfig
+    still: Still, times: Sequence[float], size: int, rng: np.random.Generator, config: StillsConfig
 ) -> tuple[Picture, Picture]:
     """A clip in which the still moves as a whole and its objects a little on top of that."""
     background = background_layer(filled(still), size, rng, config)
-    return render([background, attached_layer(still, background, size, rng, config)], frames, size)
+    return render([background, attached_layer(still, background, size, rng, config)], times, size)
 
 
 def clip_of_composition(
     stills: list[Still],
     background: Still,
     occluder: Still | None,
-    frames: int,
+    times: Sequence[float],
     size: int,
     rng: np.random.Generator,
     config: StillsConfig,
@@ -278,4 +279,4 @@ def clip_of_composition(
         layers.append(object_layer(still, [int(rng.choice(still.objects()))], number, size, rng, config))
     if occluder is not None:
         layers.append(object_layer(occluder, occluder.objects(), 0, size, rng, config))
-    return render(layers, frames, size)
+    return render(layers, times, size)

@@ -12,8 +12,9 @@ from torch import nn
 from engine.training.config import NetworkConfig
 from models.embedder import Embedder
 from models.resnet import IMAGENET_MEAN, IMAGENET_STD, Depth
-from models.resnet_half import HalfResNetEmbedder, HalfResNetTrunk, Projection
+from models.resnet_half import STAGE_CHANNELS, STEM_CHANNELS, HalfResNetEmbedder, HalfResNetTrunk, Projection
 from models.tvos import TvosNetwork, embedder_of
+from models.upsampler import Upsampler
 
 _DEPTHS: Mapping[str, Depth] = {"tvos-resnet18": 18, "tvos-resnet50": 50, "tvos-resnet101": 101}
 
@@ -21,7 +22,8 @@ _DEPTHS: Mapping[str, Depth] = {"tvos-resnet18": 18, "tvos-resnet50": 50, "tvos-
 class TrainableNetwork(nn.Module):
     """What the training loop knows of a network.
 
-    `forward`: N x 3 x H x W RGB in 0..1 -> N x C x ceil(H/8) x ceil(W/8), with gradients.
+    `forward`: N x 3 x H x W RGB in 0..1 -> embedding N x C x ceil(H/8) x ceil(W/8), with gradients, and the logits of
+    `models.upsampler` where the network has one (None otherwise).
 
     A subclass says where its parts lie (`parts`: "stem", "layer1", ... to prefixes of parameter names) and which
     prefixes are pretrained (`trunk`: they take the trunk's learning rate).
@@ -93,24 +95,35 @@ class HalfNetwork(TrainableNetwork):
         self.net = HalfResNetTrunk()
         self.projection = Projection(config.projection_channels)
         nn.init.orthogonal_(self.projection.weight)
+        self.upsampler = Upsampler(STEM_CHANNELS, *STAGE_CHANNELS) if config.upsampler else None
 
-    def forward(self, rgb: torch.Tensor) -> torch.Tensor:
-        stage2, stage3 = self.net(rgb)
-        # N x C x h x w channels_last -> N x h x w x C is a view.
-        embedding: torch.Tensor = self.projection(stage2.permute(0, 2, 3, 1), stage3.permute(0, 2, 3, 1))
-        return embedding.permute(0, 3, 1, 2)
+    def forward(self, rgb: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        stages = self.net(rgb)
+        embedding = self.projection(stages.stage2, stages.stage3)
+        return embedding, None if self.upsampler is None else self.upsampler(stages)
 
     def export_state(self) -> dict[str, torch.Tensor]:
         state = dict(self.net.state_dict())
-        state |= {f"projection.{key}": tensor for key, tensor in self.projection.state_dict().items()}
+        for prefix, module in self._heads():
+            state |= {f"{prefix}{key}": tensor for key, tensor in module.state_dict().items()}
         state["logit_scale"] = self.logit_scale
         return {key: tensor.detach().cpu().clone().contiguous() for key, tensor in state.items()}
 
     def load_exported(self, state: Mapping[str, torch.Tensor]) -> None:
         tensors = {key: tensor.float() for key, tensor in state.items() if key != "logit_scale"}
-        prefix = "projection."
-        self.projection.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
-        self.net.load_state_dict({k: v for k, v in tensors.items() if not k.startswith(prefix)})
+        for prefix, module in self._heads():
+            own = {key: tensors.pop(key) for key in list(tensors) if key.startswith(prefix)}
+            if not own and module is self.upsampler:
+                continue  # start weights without one
+            module.load_state_dict({key.removeprefix(prefix): tensor for key, tensor in own.items()})
+        self.net.load_state_dict(tensors)
+
+    def _heads(self) -> list[tuple[str, nn.Module]]:
+        """What is learned on top of the trunk, with its prefix in exported weights."""
+        heads: list[tuple[str, nn.Module]] = [("projection.", self.projection)]
+        if self.upsampler is not None:
+            heads.append(("upsampler.", self.upsampler))
+        return heads
 
     def embedder(self, device: torch.device, dtype: torch.dtype) -> Embedder:
         return HalfResNetEmbedder(self.config.name, self.export_state(), device=device, dtype=dtype)
@@ -130,11 +143,10 @@ class PaperNetwork(TrainableNetwork):
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
 
-    def forward(self, rgb: torch.Tensor) -> torch.Tensor:
+    def forward(self, rgb: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         x = (rgb - self.get_buffer("mean")) / self.get_buffer("std")
         stem = cast(nn.Conv2d, self.net.backbone[0])
-        embedding: torch.Tensor = self.net(x.to(stem.weight.dtype))
-        return embedding
+        return self.net(x.to(stem.weight.dtype)), None
 
     def export_state(self) -> dict[str, torch.Tensor]:
         return {key: tensor.detach().cpu().clone().contiguous() for key, tensor in self.net.state_dict().items()}

@@ -6,7 +6,7 @@ import torch
 
 from engine.training.clips import ClipDataset
 from engine.training.networks import HalfNetwork
-from models.conversion.fit_projection import fit
+from models.conversion.fit_projection import fit, paired_cells
 
 _CELLS_PER_CLIP = 256
 
@@ -18,9 +18,9 @@ def fit_projection(network: HalfNetwork, clips: ClipDataset, device: torch.devic
     stages: list[list[torch.Tensor]] = [[], []]
     for number in range(network.config.projection_clips):
         frame = torch.from_numpy(clips[number].frames[-1]).to(device)
-        outputs = network.net(frame.permute(2, 0, 1)[None].float() / 255.0)
-        chosen = torch.randperm(outputs[0][0, 0].numel(), generator=generator)[:_CELLS_PER_CLIP]
+        outputs = paired_cells(network.net(frame.permute(2, 0, 1)[None].float() / 255.0))
+        chosen = torch.randperm(len(outputs[0]), generator=generator)[:_CELLS_PER_CLIP]
         for kept, output in zip(stages, outputs, strict=True):
-            kept.append(output[0].flatten(1).T.cpu()[chosen])
+            kept.append(output.cpu()[chosen])
     state = fit(torch.cat(stages[0]), torch.cat(stages[1]), network.config.projection_channels)
     network.projection.load_state_dict(state)

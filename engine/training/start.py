@@ -21,6 +21,7 @@ _MOCO_QUERY = "encoder_q."
 _MOCO_OTHERS = ("encoder_k.", "queue")
 # Classifier (torchvision), 128-d head (InstDisc, MoCo v1) or two-layer head (MoCo v2).
 _HEADS = ("fc.",)
+_HALF_HEADS = ("projection.", "upsampler.", "logit_scale")
 
 Progress = Callable[[str, float | None], None]
 
@@ -79,9 +80,11 @@ def _start_half(network: HalfNetwork, path: Path) -> str:
     state = read_state(path)
     expected = {key: tuple(tensor.shape) for key, tensor in network.export_state().items()}
     trunk_only = not any(key.startswith("projection.") for key in state)
+    if not any(key.startswith("upsampler.") for key in state):  # it starts as bilinear enlargement
+        expected = {key: shape for key, shape in expected.items() if not key.startswith("upsampler.")}
     if trunk_only:
         state = {key: tensor for key, tensor in state.items() if key != "logit_scale"}
-        expected = {key: shape for key, shape in expected.items() if not key.startswith(("projection.", "logit_scale"))}
+        expected = {key: shape for key, shape in expected.items() if not key.startswith(_HALF_HEADS)}
     elif "projection.bias" in state and len(state["projection.bias"]) != network.config.projection_channels:
         # Another width was asked for: the trunk still fits, the projection is fitted anew.
         return _start_half_trunk(network, state, expected, path)
@@ -95,8 +98,8 @@ def _start_half(network: HalfNetwork, path: Path) -> str:
 def _start_half_trunk(
     network: HalfNetwork, state: Mapping[str, torch.Tensor], expected: Mapping[str, tuple[int, ...]], path: Path
 ) -> str:
-    trunk = {key: value for key, value in state.items() if not key.startswith(("projection.", "logit_scale"))}
-    shapes = {key: shape for key, shape in expected.items() if not key.startswith(("projection.", "logit_scale"))}
+    trunk = {key: value for key, value in state.items() if not key.startswith(_HALF_HEADS)}
+    shapes = {key: shape for key, shape in expected.items() if not key.startswith(_HALF_HEADS)}
     network.net.load_state_dict(check_shapes(trunk, shapes, network.config.name, path))
     network.projection.weight.data.zero_()  # marks it as not fitted
     return f"Trunk from {path.name}; the projection is fitted to the data."

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torchvision.io import ImageReadMode, decode_image
 
-from models.resnet_half import WEIGHTS_FILE, HalfResNetTrunk
+from models.resnet_half import WEIGHTS_FILE, HalfResNetTrunk, Stages
 
 CELLS_PER_IMAGE = 200
 LOGIT_SCALE = 30.0  # chosen on DAVIS-2016 training sequences
@@ -29,12 +29,16 @@ def sample_stages(trunk: HalfResNetTrunk, paths: list[Path], generator: torch.Ge
     stages: list[list[torch.Tensor]] = [[], []]
     for path in paths:
         rgb = decode_image(str(path), mode=ImageReadMode.RGB)[None].float() / 255
-        outputs = trunk(rgb)
-        cells = outputs[0].shape[2] * outputs[0].shape[3]
-        chosen = torch.randperm(cells, generator=generator)[:CELLS_PER_IMAGE]
+        outputs = paired_cells(trunk(rgb))
+        chosen = torch.randperm(len(outputs[0]), generator=generator)[:CELLS_PER_IMAGE]
         for kept, output in zip(stages, outputs, strict=True):
-            kept.append(output[0].flatten(1).T[chosen])
+            kept.append(output[chosen])
     return [torch.cat(kept) for kept in stages]
+
+
+def paired_cells(stages: Stages) -> tuple[torch.Tensor, torch.Tensor]:
+    """Stages of one picture -> N x 256, N x 512: every cell of stage 3 with the cell of stage 2 it lies on."""
+    return stages.stage2[0, :, ::2, ::2].flatten(1).T, stages.stage3[0].flatten(1).T
 
 
 def fit(stage2: torch.Tensor, stage3: torch.Tensor, channels: int) -> dict[str, torch.Tensor]:

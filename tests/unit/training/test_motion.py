@@ -29,7 +29,7 @@ def test_labels_stay_on_their_objects(seed: int) -> None:
     background = Still(np.zeros((80, 100, 3), np.uint8), np.ones((80, 100), np.uint8))
     config = StillsConfig(blur=0.0)
     rng = np.random.default_rng(seed)
-    frames, ids = clip_of_composition([_still(RED), _still(GREEN)], background, None, 5, SIZE, rng, config)
+    frames, ids = clip_of_composition([_still(RED), _still(GREEN)], background, None, range(5), SIZE, rng, config)
     assert frames.shape == (5, SIZE, SIZE, 3)
     assert set(np.unique(ids)) <= {0, 1, 2}
     red, green = frames[..., 0] > 125, frames[..., 1] > 125
@@ -42,7 +42,7 @@ def test_objects_move_smoothly_but_do_move() -> None:
     moved = 0
     for seed in range(6):
         rng = np.random.default_rng(seed)
-        _, ids = clip_of_composition([_still(RED)], background, None, 5, SIZE, rng, StillsConfig())
+        _, ids = clip_of_composition([_still(RED)], background, None, range(5), SIZE, rng, StillsConfig())
         masks = ids == 1
         if not all(mask.any() for mask in masks):
             continue
@@ -59,7 +59,7 @@ def test_an_occluder_hides_the_object_and_is_background() -> None:
     for seed in range(12):
         rng = np.random.default_rng(seed)
         config = StillsConfig(blur=0.0)
-        frames, ids = clip_of_composition([_still(RED)], background, _still(WHITE), 5, SIZE, rng, config)
+        frames, ids = clip_of_composition([_still(RED)], background, _still(WHITE), range(5), SIZE, rng, config)
         front = frames.min(-1) > 200
         assert front.any()
         assert (ids[front] == 0).mean() > 0.98
@@ -71,7 +71,7 @@ def test_an_occluder_hides_the_object_and_is_background() -> None:
 
 def test_the_uncertain_rim_stays_ignored() -> None:
     rng = np.random.default_rng(1)
-    _, ids = clip_of_whole(_still(RED, ring=True), 4, SIZE, rng, StillsConfig(blur=0.0))
+    _, ids = clip_of_whole(_still(RED, ring=True), range(4), SIZE, rng, StillsConfig(blur=0.0))
     assert set(np.unique(ids)) == {0, 1, IGNORE}
 
 
@@ -79,7 +79,7 @@ def test_a_still_that_moves_as_a_whole_shows_its_object_once() -> None:
     """The background behind the object is filled in: no red remains where the label says background."""
     for seed in range(4):
         rng = np.random.default_rng(seed)
-        frames, ids = clip_of_whole(_still(RED), 5, SIZE, rng, StillsConfig(blur=0.0))
+        frames, ids = clip_of_whole(_still(RED), range(5), SIZE, rng, StillsConfig(blur=0.0))
         red = frames[..., 0] > 125
         assert red.any()
         assert (ids[red] == 1).mean() > 0.97

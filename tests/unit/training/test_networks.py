@@ -52,7 +52,7 @@ def test_the_half_network_embeds_as_the_exported_embedder(tmp_path: Path) -> Non
     embedder = load_embedder("resnet50-half", "cpu", torch.float32, tmp_path / "model.safetensors")
     rgb = torch.rand(1, 3, 40, 56)
     with torch.no_grad():
-        assert torch.allclose(network(rgb)[0], embedder.embed(rgb), atol=1e-5)
+        assert torch.allclose(network(rgb)[0][0], embedder.embed(rgb), atol=1e-5)
     assert embedder.logit_scale == pytest.approx(25)
 
 
@@ -63,7 +63,7 @@ def test_starting_from_the_bundled_weights_changes_nothing() -> None:
     bundled = load_embedder("resnet50-half", "cpu", torch.float32)
     rgb = torch.rand(1, 3, 32, 32)
     with torch.no_grad():
-        assert torch.allclose(network(rgb)[0], bundled.embed(rgb), atol=1e-5)
+        assert torch.allclose(network(rgb)[0][0], bundled.embed(rgb), atol=1e-5)
 
 
 def test_the_papers_network_embeds_as_the_exported_embedder(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_the_papers_network_embeds_as_the_exported_embedder(tmp_path: Path) -> N
     embedder = load_embedder("tvos-resnet18", "cpu", torch.float32, tmp_path / "model.safetensors")
     rgb = torch.rand(1, 3, 32, 48)
     with torch.no_grad():
-        expected = network(rgb)[0]
+        expected = network(rgb)[0][0]
         assert torch.allclose(expected, embedder.embed(rgb), atol=1e-4)
         own = network.embedder(torch.device("cpu"), torch.float32)
         assert torch.allclose(expected, own.embed(rgb), atol=1e-4)
@@ -87,7 +87,7 @@ def test_the_papers_network_embeds_as_the_exported_embedder(tmp_path: Path) -> N
 def test_frozen_parts_get_no_gradient_and_keep_their_batchnorm() -> None:
     network = _paper18(frozen=("stem", "layer1"))
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    network(torch.rand(2, 3, 32, 32)).square().mean().backward()
+    network(torch.rand(2, 3, 32, 32))[0].square().mean().backward()
     moved = {name for name, tensor in network.state_dict().items() if not torch.equal(tensor, before[name])}
     assert any(name.startswith("net.backbone.5.") for name in moved)
     assert not any(name.startswith(("net.backbone.0.", "net.backbone.1.", "net.backbone.4.")) for name in moved)
@@ -107,7 +107,7 @@ def test_reduced_precision_keeps_fp32_parameters_and_nearly_the_same_gradients(n
     for dtype in (torch.float32, torch.bfloat16):
         model = ClipModel(network, config, dtype)
         network.zero_grad()
-        embedding = model.embed(rgb)
+        embedding, _ = model.embed(rgb)
         assert embedding.dtype == dtype or dtype == torch.bfloat16
         (embedding.float() * torch.linspace(-1, 1, embedding.numel()).reshape(embedding.shape)).sum().backward()
         stage = dict(network.named_parameters())[
