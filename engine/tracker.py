@@ -17,7 +17,7 @@ from engine.propagation.recipe import Recipe
 from engine.types import Frame, Mask, SegmentationResult
 from models.device import describe_device
 from models.embedder import DetailedEmbedder, Embedder
-from models.upsampler import FACTOR, upsample_labels
+from models.upsampler import FACTOR, enlarge
 
 AUTO_WORKING_SIZE = 480
 AUTO_LIVE_CPU_WORKING_SIZE = 320  # a mask that lags behind a live picture helps less than a coarser one in time
@@ -104,16 +104,15 @@ class Tracker:
             known = touched_columns | self._column_flags(present)
         else:
             known = touched_columns | former.known
-            _, old = bank.cells(former, is_recent=True)
+            _, old = bank.cells(former)
             room = (1 - (labels * touched_columns.to(labels.device)).sum(-1, keepdim=True)).clamp_min(0)
             kept = torch.minimum(old.to(labels.dtype), room)
             labels = torch.where(touched_columns.to(labels.device), labels, kept)
-        keys = propagator.stored_keys(cells)
         # What recent frames believed of the corrected objects is what the user has just called wrong.
         bank.forget_objects(touched_columns, keep_frame=frame.index)
-        bank.add_recent(frame.index, keys, labels, known, is_keyframe=True)
+        bank.add_recent(frame.index, cells, labels, known, is_keyframe=True)
         if self.recipe.keyframes:
-            evicted = bank.set_keyframe(frame.index, keys, labels, touched_columns)
+            evicted = bank.set_keyframe(frame.index, cells, labels, touched_columns)
             self._last_evicted = evicted.frame_index if evicted else None
         timings["propagate"] = time.perf_counter() - started
         confidence = dict.fromkeys(present, 1.0)
@@ -129,7 +128,7 @@ class Tracker:
         propagator = self._propagator_for(cells)
         self._register(sorted(object_ids))
         known = self._column_flags(object_ids)
-        propagator.bank.add_recent(frame.index, propagator.stored_keys(cells), self._labels_of(mask, cells), known)
+        propagator.bank.add_recent(frame.index, cells, self._labels_of(mask, cells), known)
 
     def _track(self, frame: Frame) -> SegmentationResult:
         timings: dict[str, float] = {}
@@ -137,15 +136,15 @@ class Tracker:
         started = time.perf_counter()
         propagator = self._propagator_for(cells)
         labels, mass = propagator.propagate(cells, frame.index)
+        ids = list(self._columns)
+        shown = labels[[self._columns[i] for i in ids]]
         if upsampling is not None:
-            fine = upsample_labels(labels[None], upsampling[None])[0]
-            labels = torch.nn.functional.avg_pool2d(fine, FACTOR)
+            shown = enlarge(shown, upsampling)
+            labels[[self._columns[i] for i in ids]] = torch.nn.functional.avg_pool2d(shown, FACTOR)
         stored = stored_labels(labels, mass, self.recipe.label_power)
         known = self._column_flags(self._columns)
-        propagator.bank.add_recent(frame.index, propagator.stored_keys(cells), stored, known)
-        ids = list(self._columns)
-        shown = labels if upsampling is None else fine
-        planes = shown[[self._columns[i] for i in ids]].float().cpu().numpy()
+        propagator.bank.add_recent(frame.index, cells, stored, known)
+        planes = shown.float().cpu().numpy()
         mass_plane = mass.float().cpu().numpy()
         timings["propagate"] = time.perf_counter() - started
 
@@ -223,7 +222,7 @@ class Tracker:
     @property
     def bank_bytes(self) -> int:
         """Bytes of the preallocated memory bank (0 before the first step)."""
-        return 0 if self._propagator is None else self._propagator.bank.nbytes
+        return 0 if self._propagator is None else self._propagator.nbytes
 
     @property
     def bank_frames(self) -> tuple[int, int]:
@@ -247,7 +246,8 @@ class Tracker:
         return self._embed_detailed(frame, timings)[0]
 
     def _embed_detailed(self, frame: Frame, timings: dict[str, float]) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """The frame's embedding as h x w x C cells, unit length per stage where the recipe asks for cosines."""
+        """The embedding as h x w x C cells, unit length per stage where the recipe asks for cosines; how labels are
+        enlarged, None for bilinearly."""
         started = time.perf_counter()
         self._working_size = working_size(frame.width, frame.height, self._short_side, self.recipe.align)
         rgb = _to_input(frame, self._working_size, self.embedder.device)
@@ -258,7 +258,7 @@ class Tracker:
         if isinstance(self.embedder, DetailedEmbedder) and self.recipe.cosine:
             embedding, upsampling = self.embedder.embed_detailed(rgb)
         else:
-            embedding = self.embedder.embed(rgb)
+            embedding = self.embedder.embed(rgb.float().div_(255.0))
         cells = embedding.permute(1, 2, 0)
         if self.recipe.cosine and not self.embedder.cosine:
             cells = torch.nn.functional.normalize(cells.float(), dim=-1).to(cells.dtype)
@@ -334,12 +334,11 @@ def working_size(width: int, height: int, short_side: int, align: int) -> tuple[
 
 
 def _to_input(frame: Frame, size: tuple[int, int], device: torch.device) -> torch.Tensor:
-    """H x W x 3 uint8 -> 1 x 3 x H' x W' float32 in 0..1 on the device."""
+    """H x W x 3 uint8 -> 1 x 3 x H' x W' uint8 on the device."""
     rgb = frame.rgb
     if size != (frame.width, frame.height):
         shrinks = size[0] < frame.width
         interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         rgb = np.asarray(cv2.resize(rgb, size, interpolation=interpolation), np.uint8)
-    # torch warns about read-only arrays; the upload or the division below makes the copy anyway.
-    tensor = torch.from_numpy(rgb if rgb.flags.writeable else rgb.copy())
-    return tensor.to(device).permute(2, 0, 1)[None].float().div_(255.0)
+    tensor = torch.from_numpy(rgb if rgb.flags.writeable else rgb.copy())  # torch warns about read-only arrays
+    return tensor.to(device).permute(2, 0, 1)[None]

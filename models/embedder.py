@@ -52,5 +52,9 @@ class DetailedEmbedder(Embedder, Protocol):
     """An embedder that may also say how labels are enlarged from its grid."""
 
     def embed_detailed(self, rgb: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """As `embed`, and h x w x (9 x 16) logits for `models.upsampler.upsample_labels` (None: enlarge bilinearly)."""
+        """As `embed`, and h x w x (9 x 16) logits for `models.upsampler` (None: enlarge bilinearly).
+
+        Args:
+            rgb: as for `embed`, or the same as uint8 in 0..255, which saves a pass over it.
+        """
         ...

@@ -1,8 +1,8 @@
 """Learned enlargement of labels: for every sub-cell, how much of each of nine cells' labels it takes over.
 
-Convex upsampling (Teed and Deng, RAFT, ECCV 2020) applied to labels: the weights come from the frame alone, never from a
-label, so one set serves every object and the result is still a share between 0 and 1. It is the paper's idea at a finer
-scale: labels travel along the affinity, here from the cells of a frame to its own pixels.
+Convex upsampling (Teed and Deng, RAFT, ECCV 2020) applied to labels: the weights come from the frame alone, never from
+a label, so one set serves every object and the result is still a share between 0 and 1. It is the paper's idea at a
+finer scale: labels travel along the affinity, here from the cells of a frame to its own pixels.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Protocol
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+from models.fused import Conv, conv_relu
 
 FACTOR = 4  # sub-cells per cell and axis: stride 8 becomes stride 2
 NEIGHBOURS = 9  # the 3 x 3 cells around (and with) a cell, row by row
@@ -32,17 +34,16 @@ class Upsampler(nn.Module):
     def __init__(self, stem: int, stage1: int, stage2: int, stage3: int) -> None:
         super().__init__()
         # Fine stages keep their detail: 16 (4) sub-cells of a cell become channels.
-        self.stem = nn.Conv2d(stem, _SHARE // 16, 1)
-        self.stage1 = nn.Conv2d(stage1, _SHARE // 4, 1)
-        self.stage2 = nn.Conv2d(stage2, _SHARE, 1)
-        self.stage3 = nn.Conv2d(stage3, _SHARE, 1)
-        self.mix = nn.Conv2d(4 * _SHARE, HIDDEN, 1)
-        self.spread = nn.Conv2d(HIDDEN, HIDDEN, 3, padding=1)
-        self.weights = nn.Conv2d(HIDDEN, NEIGHBOURS * FACTOR**2, 1)
+        self.stem = Conv(stem, _SHARE // 16, 1)
+        self.stage1 = Conv(stage1, _SHARE // 4, 1)
+        self.stage2 = Conv(stage2, _SHARE, 1)
+        self.stage3 = Conv(stage3, _SHARE, 1)
+        self.mix = Conv(4 * _SHARE, HIDDEN, 1)
+        self.spread = Conv(HIDDEN, HIDDEN, 3, padding=1)
+        self.weights = Conv(HIDDEN, NEIGHBOURS * FACTOR**2, 1)
         # Training starts from bilinear enlargement.
         nn.init.normal_(self.weights.weight, std=1e-3)
-        with torch.no_grad():
-            self.weights.bias.copy_(bilinear_logits().flatten())
+        self.weights.bias = nn.Parameter(bilinear_logits().flatten())
 
     def forward(self, stages: _Stages) -> torch.Tensor:
         """-> N x h x w x (NEIGHBOURS x FACTOR x FACTOR) logits; softmax over the neighbours gives the weights."""
@@ -58,8 +59,7 @@ class Upsampler(nn.Module):
             ],
             1,
         )
-        x = F.relu(self.mix(F.relu(together, inplace=True)), inplace=True)
-        x = F.relu(self.spread(x), inplace=True)
+        x = conv_relu(conv_relu(F.relu(together, inplace=True), self.mix), self.spread)
         logits: torch.Tensor = self.weights(x)
         return logits.permute(0, 2, 3, 1)
 
@@ -91,9 +91,47 @@ def upsample_labels(labels: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
         N x K x (FACTOR h) x (FACTOR w); every value is a weighted mean of nine of the labels (repeated at the border).
     """
     batch, columns, height, width = labels.shape
-    weights = logits.float().reshape(batch, height * width, NEIGHBOURS, FACTOR**2).softmax(2)
-    around = F.unfold(F.pad(labels, (1, 1, 1, 1), mode="replicate"), 3)  # N x (K x 9) x hw
-    around = around.reshape(batch, columns, NEIGHBOURS, height * width).permute(0, 3, 1, 2)  # N x hw x K x 9
-    fine = around @ weights  # N x hw x K x F^2
-    fine = fine.permute(0, 2, 3, 1).reshape(batch, columns * FACTOR**2, height, width)
-    return F.pixel_shuffle(fine, FACTOR)
+    weights = _weights(logits.reshape(batch, height * width, -1))  # N x hw x 9 x F^2
+    around = _around(labels).permute(0, 3, 1, 2)  # N x hw x K x 9
+    fine = (around @ weights).permute(0, 2, 3, 1)  # N x K x F^2 x hw
+    return F.pixel_shuffle(fine.reshape(batch, columns * FACTOR**2, height, width), FACTOR)
+
+
+def enlarge(labels: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+    """K x h x w labels of one frame -> K x (FACTOR h) x (FACTOR w), in the way that is quickest on their device."""
+    if labels.device.type == "cpu":
+        return upsample_labels_at_edges(labels, logits)
+    return upsample_labels(labels[None], logits[None])[0]  # no shape depends on the labels: nothing to wait for
+
+
+def upsample_labels_at_edges(labels: torch.Tensor, logits: torch.Tensor, even: float = 1e-3) -> torch.Tensor:
+    """The same for one frame, computed only where the nine labels differ; elsewhere every weighted mean is the label.
+
+    Args:
+        labels: K x h x w.
+        logits: h x w x (NEIGHBOURS x FACTOR x FACTOR).
+        even: labels that differ by less are alike.
+
+    Returns:
+        K x (FACTOR h) x (FACTOR w), at most `even` off `upsample_labels`.
+    """
+    columns, height, width = labels.shape
+    highest = F.max_pool2d(labels, 3, stride=1, padding=1)
+    lowest = -F.max_pool2d(-labels, 3, stride=1, padding=1)
+    edge = ((highest - lowest) > even).any(0).flatten().nonzero().flatten()  # of hw
+    fine = labels.reshape(columns, height * width, 1).repeat(1, 1, FACTOR**2)
+    weights = _weights(logits.reshape(height * width, -1)[edge])  # n x 9 x F^2
+    around = _around(labels[None])[0][..., edge].permute(2, 0, 1)  # n x K x 9
+    fine[:, edge] = (around @ weights).permute(1, 0, 2)
+    return F.pixel_shuffle(fine.permute(0, 2, 1).reshape(1, columns * FACTOR**2, height, width), FACTOR)[0]
+
+
+def _weights(logits: torch.Tensor) -> torch.Tensor:
+    """... x (9 x F^2) -> ... x 9 x F^2 that add up to 1 over the nine."""
+    return logits.float().reshape(*logits.shape[:-1], NEIGHBOURS, FACTOR**2).softmax(-2)
+
+
+def _around(labels: torch.Tensor) -> torch.Tensor:
+    """N x K x h x w -> N x K x 9 x hw, the 3 x 3 labels around every cell, repeated at the border."""
+    windows = F.unfold(F.pad(labels, (1, 1, 1, 1), mode="replicate"), 3)
+    return windows.reshape(*labels.shape[:2], NEIGHBOURS, -1)

@@ -100,7 +100,7 @@ def memory_bank() -> list[Check]:
     import torch
 
     from engine.commands.arguments import WORKING_SIZES
-    from engine.propagation.memory import MemoryBank
+    from engine.propagation.propagator import Propagator
     from engine.propagation.recipe import get_recipe
     from models.device import best_dtype, resolve_device
     from models.registry import DEFAULT_MODEL, get_spec
@@ -109,17 +109,14 @@ def memory_bank() -> list[Check]:
     recipe = get_recipe(spec.default_recipe)
     parts = []
     for size in WORKING_SIZES:
-        bank = MemoryBank(
+        propagator = Propagator(
+            recipe,
             height=-(-size // 8),
             width=-(-round(size * _WIDESCREEN) // 8),
             channels=spec.channels,
-            recent=recipe.history,
-            keyframes=recipe.keyframes,
-            window=recipe.window,
-            sampling=recipe.sampling,
-            extended=recipe.renormalise,
+            logit_scale=1.0,
             dtype=best_dtype(resolve_device("auto")),
             device=torch.device("meta"),  # shapes only, nothing is allocated
         )
-        parts.append(f"{mebibytes(bank.nbytes)} at {size}")
+        parts.append(f"{mebibytes(propagator.nbytes)} at {size}")
     return [Check("memory bank", Status.OK, f"{DEFAULT_MODEL} with {recipe.name}: {', '.join(parts)}")]

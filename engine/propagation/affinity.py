@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import torch
 
-from engine.propagation.grid import StripLayout
+from engine.propagation.grid import TileLayout
 from engine.propagation.prior import axis_log_prior, window_log_prior
 
 EXTRA_CHANNELS = 32  # ten are used; matrix units want the inner dimension in multiples of 32
@@ -48,10 +48,16 @@ def query_cells(cells: torch.Tensor, logit_scale: float, sigma: float | None = N
     return torch.cat([cells * logit_scale, extra], -1)
 
 
-def key_cells(cells: torch.Tensor) -> torch.Tensor:
-    """h x w x C embedding of a reference -> h x w x (C + EXTRA_CHANNELS) of the same dtype, for any sigma."""
+def key_cells(cells: torch.Tensor, grid: tuple[int, int] | None = None, pool: int = 1) -> torch.Tensor:
+    """Embedding of a reference with EXTRA_CHANNELS more channels, of the same dtype, for any sigma.
+
+    Args:
+        cells: h x w x C, or ceil(h / pool) x ceil(w / pool) x C means of pool x pool cells.
+        grid: (h, w) of the target; None: that of `cells`.
+        pool: a pooled cell lies at the centre of the cells it stands for.
+    """
     extra = _extra(cells)
-    y, x = _positions(cells)
+    y, x = _positions(cells, grid, pool)
     square_high, square_low = _split(y**2 + x**2, cells.dtype)
     extra[..., 0:3] = 1.0
     extra[..., 3], extra[..., 4], extra[..., 5] = square_high, square_high, square_low
@@ -64,11 +70,18 @@ def _extra(cells: torch.Tensor) -> torch.Tensor:
     return torch.zeros(*cells.shape[:2], EXTRA_CHANNELS, dtype=cells.dtype, device=cells.device)
 
 
-def _positions(cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Row (h x 1) and column (1 x w) numbers counted from the middle: integers up to 256 are exact in bf16."""
-    height, width = cells.shape[:2]
-    y = torch.arange(height, dtype=torch.float32, device=cells.device) - height // 2
-    x = torch.arange(width, dtype=torch.float32, device=cells.device) - width // 2
+def _positions(
+    cells: torch.Tensor, grid: tuple[int, int] | None = None, pool: int = 1
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Row (rows x 1) and column (1 x columns) numbers counted from the grid's middle.
+
+    Halves and integers up to 128 are exact in bf16, integers up to 256.
+    """
+    rows, columns = cells.shape[:2]
+    height, width = grid or (rows, columns)
+    middle = (pool - 1) / 2
+    y = torch.arange(rows, dtype=torch.float32, device=cells.device) * pool + middle - height // 2
+    x = torch.arange(columns, dtype=torch.float32, device=cells.device) * pool + middle - width // 2
     return y[:, None], x[None, :]
 
 
@@ -100,11 +113,6 @@ class Votes:
         self.numerator += sums[..., :-1] * voice
         self.denominator += sums[..., -1:] * voice
 
-    def __iadd__(self, other: Votes) -> Votes:
-        self.numerator += other.numerator
-        self.denominator += other.denominator
-        return self
-
     def share(self) -> torch.Tensor:
         """d x h x w weighted mean labels in 0..1; 0 where no reference says anything."""
         return (self.numerator / self.denominator.clamp_min(1e-30)).clamp_(0.0, 1.0).permute(2, 0, 1)
@@ -121,64 +129,48 @@ def group_by_voice(voices: torch.Tensor) -> list[tuple[torch.Tensor, list[int]]]
 class WindowedKernel:
     """References seen through a square window of `layout.radius` cells around each target cell.
 
-    One batched product per tile serves every reference; logits are written over the same buffer, tile after tile, so
-    they stay in cache and nothing is allocated.
+    One batched product per reference and row of tiles. Logits are written over the same buffer again and again, so they
+    stay in cache and nothing is allocated.
     """
 
-    def __init__(
-        self,
-        layout: StripLayout,
-        sigmas: Sequence[float | None],
-        slots: int,
-        dtype: torch.dtype,
-        device: torch.device,
-    ):
-        """`sigmas` are the priors that will be asked for; their small offset tables are built once."""
+    def __init__(self, layout: TileLayout, sigmas: Sequence[float | None], dtype: torch.dtype, device: torch.device):
+        """`sigmas` are the priors that will be asked for; their small tables are built once."""
         self.layout = layout
+        queries, keys = layout.tile**2, layout.block**2
+        self._logits = torch.empty(layout.columns, queries, keys, dtype=dtype, device=device)
         self._tables = {
-            sigma: window_log_prior(layout.tile_height, layout.tile_width, layout.radius, sigma).to(device, dtype)
-            for sigma in set(sigmas)
+            sigma: window_log_prior(layout, sigma).to(device, dtype).expand(self._logits.shape) for sigma in set(sigmas)
         }
-        queries, keys = next(iter(self._tables.values())).shape
-        self._logits = torch.empty(slots, queries, keys, dtype=dtype, device=device)
 
     def __call__(
         self,
-        query: torch.Tensor,
+        tiles: torch.Tensor,
         keys: torch.Tensor,
         columns: torch.Tensor,
-        voices: torch.Tensor,
-        sigmas: Sequence[float | None],
-    ) -> Votes:
-        """Votes of all slots of a pool.
+        sigma: float | None,
+        spans: Sequence[tuple[int, int]] | None = None,
+    ) -> torch.Tensor:
+        """Sums over one reference.
 
         Args:
-            query: h x w x C' from `query_cells`.
-            keys: slots x layout.shape x C', strips of `key_cells`.
-            columns: slots x layout.shape x (d + 1), strips of labels and a final 1; 0 in the halo.
-            voices: slots x d float32; a row of zeros leaves a slot out.
-            sigmas: one per slot.
+            tiles: the target's `query_cells` as `layout.query_tiles`; the same for every reference.
+            keys: layout.shape x C', blocks of `key_cells`.
+            columns: layout.shape x k, blocks of whatever is summed up; 0 beyond the grid.
+            spans: per row of tiles, the (first, last + 1) of those wanted; None: all. The sums of others are 0.
+
+        Returns:
+            rows x columns x tile^2 x k of the columns' dtype, for `layout.untile`.
         """
-        layout, objects = self.layout, voices.shape[1]
-        tiles = layout.query_tiles(query)
-        numerator = torch.empty(*tiles.shape[:3], objects, device=query.device)
-        denominator = torch.empty_like(numerator)
-        shape = self._logits.shape
-        if len(set(sigmas)) == 1:
-            table = self._tables[sigmas[0]].expand(shape)
-        else:
-            table = torch.stack([self._tables[sigma] for sigma in sigmas])
-        voice = voices[:, None, :]  # slots x 1 x d
-        for strip in range(layout.strips):
-            for row in range(layout.tile_rows):
-                rows = layout.key_rows(row)
-                tile = tiles[strip, row].expand(shape[0], -1, -1)  # slots x n x C'
-                block = keys[:, strip, rows].flatten(1, 2)  # slots x m x C', a view
-                weight = torch.baddbmm(table, tile, block.transpose(1, 2), out=self._logits).exp_()
-                sums = torch.bmm(weight, columns[:, strip, rows].flatten(1, 2)).float()  # slots x n x (d + 1)
-                numerator[strip, row] = (sums[..., :-1] * voice).sum(0)
-                denominator[strip, row] = (sums[..., -1:] * voice).sum(0)
-        return Votes(layout.untile(numerator), layout.untile(denominator))
+        new = torch.empty if spans is None else torch.zeros
+        sums = new(*tiles.shape[:3], columns.shape[-1], dtype=columns.dtype, device=tiles.device)
+        for row, (first, last) in enumerate(spans or [(0, self.layout.columns)] * self.layout.rows):
+            if first == last:
+                continue
+            part = slice(first, last)
+            logits, table = self._logits[: last - first], self._tables[sigma][: last - first]
+            weight = torch.baddbmm(table, tiles[row, part], keys[row, part].transpose(1, 2), out=logits).exp_()
+            torch.bmm(weight, columns[row, part], out=sums[row, part])
+        return sums
 
 
 class DenseKernel:

@@ -1,8 +1,11 @@
-"""How the cells of an embedding are laid out in memory for the two kernels.
+"""How the cells of an embedding are laid out in memory for the windowed kernel.
 
-*Flat*: one row per cell, row-major. *Strips*: the grid is cut into vertical strips of `tile_width` columns, each stored
-with a halo of `radius` columns left and right and `radius` rows above and below. The keys of every query tile are then
-one contiguous block of rows, so the windowed kernel multiplies straight from memory without gathering.
+The grid is cut into tiles of target cells. What a tile can see of a reference, the tile grown by the window radius on
+every side, is stored as one contiguous block, so that a batched product multiplies straight from memory. Blocks of
+neighbouring tiles overlap: a reference takes several times its size, which is written once and read once a frame.
+
+References may be *pooled*: a stored cell then is the mean of `pool` x `pool` cells of the grid. Tiles always are full
+cells, so a tile of 8 x 8 cells lies over 4 x 4 pooled ones.
 """
 
 from __future__ import annotations
@@ -11,82 +14,97 @@ from dataclasses import dataclass
 
 import torch
 
-TILE_HEIGHT = 12
-TILE_WIDTH = 16
+TILE = 8  # cells per axis: a larger tile sees more cells that are in nobody's window, a smaller one multiplies slowly
 
 
 @dataclass(frozen=True)
-class StripLayout:
-    """Geometry of strips for an h x w grid.
+class TileLayout:
+    """Geometry of tiles and their blocks for an h x w grid.
 
     Attributes:
         height, width: cells of the grid.
-        radius: window radius in cells.
-        tile_height, tile_width: cells of a query tile.
+        radius: window radius in cells of the grid.
+        tile: cells of a tile per axis, a multiple of `pool`.
+        pool: cells of the grid per stored cell and axis.
     """
 
     height: int
     width: int
     radius: int
-    tile_height: int
-    tile_width: int
-
-    @classmethod
-    def for_grid(cls, height: int, width: int, radius: int) -> StripLayout:
-        return cls(height, width, radius, min(TILE_HEIGHT, height), min(TILE_WIDTH, width))
+    tile: int = TILE
+    pool: int = 1
 
     @property
-    def tile_rows(self) -> int:
-        return -(-self.height // self.tile_height)
+    def rows(self) -> int:
+        """Rows of tiles."""
+        return -(-self.height // self.tile)
 
     @property
-    def strips(self) -> int:
-        return -(-self.width // self.tile_width)
+    def columns(self) -> int:
+        """Columns of tiles."""
+        return -(-self.width // self.tile)
 
     @property
-    def block_height(self) -> int:
-        return self.tile_height + 2 * self.radius
+    def halo(self) -> int:
+        """Stored cells around a tile that its window reaches. A pooled cell lies at the centre of its cells and is in
+        the window of a query when its centre is at most radius + (pool - 1) / 2 away."""
+        return -(-self.radius // self.pool)
 
     @property
-    def block_width(self) -> int:
-        return self.tile_width + 2 * self.radius
+    def block(self) -> int:
+        """Stored cells of a block per axis."""
+        return self.tile // self.pool + 2 * self.halo
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(strips, rows, columns) of one stored frame; channels follow as the last axis."""
-        return self.strips, self.tile_rows * self.tile_height + 2 * self.radius, self.block_width
+        """(rows, columns, cells of a block) of one stored reference; channels follow as the last axis."""
+        return self.rows, self.columns, self.block**2
 
-    def write(self, strips: torch.Tensor, cells: torch.Tensor) -> None:
-        """Fill one frame's strips (shape + (C,)) from h x w x C cells. The halo off the grid is left as it is (0)."""
-        r = self.radius
-        for strip in range(self.strips):
-            first = strip * self.tile_width - r  # grid column of the strip's first stored column
-            left, right = max(first, 0), min(first + self.block_width, self.width)
-            strips[strip, r : r + self.height, left - first : right - first] = cells[:, left:right]
+    def write(self, blocks: torch.Tensor, cells: torch.Tensor) -> None:
+        """Fill the blocks (shape + (C,)) of a reference from its stored cells; 0 beyond the grid.
 
-    def read(self, strips: torch.Tensor) -> torch.Tensor:
-        """Inverse of `write`: -> h x w x C."""
-        r = self.radius
-        inner = strips[:, r : r + self.height, r : r + self.tile_width]
-        return inner.permute(1, 0, 2, 3).reshape(self.height, -1, strips.shape[-1])[:, : self.width]
+        Args:
+            cells: ceil(h / pool) x ceil(w / pool) x C.
+        """
+        step, halo = self.tile // self.pool, self.halo
+        right = self.columns * step - cells.shape[1] + halo
+        below = self.rows * step - cells.shape[0] + halo
+        padded = torch.nn.functional.pad(cells, (0, 0, halo, right, halo, below)).contiguous()
+        width, channels = padded.shape[1:]
+        views = padded.as_strided(
+            (self.rows, self.columns, self.block, self.block, channels),
+            (step * width * channels, step * channels, width * channels, channels, 1),
+        )
+        blocks.view(views.shape).copy_(views)
 
     def query_tiles(self, cells: torch.Tensor) -> torch.Tensor:
-        """h x w x C -> strips x tile_rows x (tile_height * tile_width) x C, padded with zeros, contiguous."""
-        pad_rows = self.tile_rows * self.tile_height - self.height
-        pad_columns = self.strips * self.tile_width - self.width
-        padded = torch.nn.functional.pad(cells, (0, 0, 0, pad_columns, 0, pad_rows))
-        tiles = padded.reshape(self.tile_rows, self.tile_height, self.strips, self.tile_width, -1)
-        return tiles.permute(2, 0, 1, 3, 4).reshape(
-            self.strips, self.tile_rows, self.tile_height * self.tile_width, cells.shape[-1]
-        )
+        """h x w x C -> rows x columns x tile^2 x C, padded with zeros, contiguous."""
+        below, right = self.rows * self.tile - self.height, self.columns * self.tile - self.width
+        padded = torch.nn.functional.pad(cells, (0, 0, 0, right, 0, below))
+        tiles = padded.reshape(self.rows, self.tile, self.columns, self.tile, -1)
+        return tiles.permute(0, 2, 1, 3, 4).reshape(self.rows, self.columns, self.tile**2, cells.shape[-1])
 
     def untile(self, tiles: torch.Tensor) -> torch.Tensor:
         """Inverse of `query_tiles`: -> h x w x C."""
-        whole = tiles.reshape(self.strips, self.tile_rows, self.tile_height, self.tile_width, -1).permute(1, 2, 0, 3, 4)
-        whole = whole.reshape(self.tile_rows * self.tile_height, self.strips * self.tile_width, -1)
+        whole = tiles.reshape(self.rows, self.columns, self.tile, self.tile, -1).permute(0, 2, 1, 3, 4)
+        whole = whole.reshape(self.rows * self.tile, self.columns * self.tile, -1)
         return whole[: self.height, : self.width]
 
-    def key_rows(self, tile_row: int) -> slice:
-        """Rows of a strip that a tile's key block takes."""
-        first = tile_row * self.tile_height
-        return slice(first, first + self.block_height)
+
+def pool_cells(cells: torch.Tensor, pool: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sums over pool x pool cells.
+
+    Args:
+        cells: h x w x C.
+
+    Returns:
+        (ceil(h / pool) x ceil(w / pool) x C float32, number of cells in each: the same without channels, x 1).
+    """
+    height, width, _ = cells.shape
+    rows, columns = -(-height // pool), -(-width // pool)
+    padding = (0, 0, 0, columns * pool - width, 0, rows * pool - height)
+
+    def total(x: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.pad(x.float(), padding).reshape(rows, pool, columns, pool, -1).sum((1, 3))
+
+    return total(cells), total(torch.ones(height, width, 1, device=cells.device))

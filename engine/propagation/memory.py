@@ -7,12 +7,11 @@ reallocated when the number of objects passes a multiple of OBJECT_BLOCK.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 
 import torch
 
-from engine.propagation.affinity import EXTRA_CHANNELS, key_cells
-from engine.propagation.grid import StripLayout
 from engine.propagation.sampling import Sampling, leaves, span
 
 OBJECT_BLOCK = 8
@@ -26,16 +25,18 @@ class Slot:
         number: which slot of its pool.
         position: how many frames were processed before this one (recent slots).
         frame_index: number of the frame in its source.
-        keys: embedding as the kernel wants it (strips or flat), a view of the bank.
-        columns: labels of every object column and a final 1, in the same layout, a view of the bank.
+        stamp: changes whenever the embedding or the labels do; no two frames ever share one.
+        keys: hw x C embedding, a view of the bank.
+        labels: hw x object columns, a view of the bank.
         known: bool per object column, on the CPU; False where this frame says nothing about the object.
         is_keyframe: True when the user gave (part of) its labels.
     """
 
     number: int
+    stamp: int
     frame_index: int
     keys: torch.Tensor
-    columns: torch.Tensor
+    labels: torch.Tensor
     known: torch.Tensor
     is_keyframe: bool = False
     position: int = 0
@@ -43,11 +44,10 @@ class Slot:
 
 @dataclass
 class _Pool:
-    """Slots of one kind and layout."""
+    """Slots of one kind."""
 
     keys: torch.Tensor
-    columns: torch.Tensor
-    layout: StripLayout | None
+    labels: torch.Tensor
     held: list[Slot] = field(default_factory=list)  # oldest first
 
     @property
@@ -56,7 +56,7 @@ class _Pool:
 
     @property
     def nbytes(self) -> int:
-        return self.keys.nbytes + self.columns.nbytes
+        return self.keys.nbytes + self.labels.nbytes
 
     def free_number(self) -> int:
         taken = {slot.number for slot in self.held}
@@ -74,28 +74,23 @@ class MemoryBank:
         channels: int,
         recent: int,
         keyframes: int,
-        window: int | None,
         sampling: Sampling,
-        extended: bool,
         dtype: torch.dtype,
         device: torch.device,
     ) -> None:
-        """Allocate `recent` + `keyframes` slots of `channels` (+ EXTRA_CHANNELS when `extended`)."""
-        self.height, self.width, self.device, self.dtype = height, width, device, dtype
-        self.extended, self.sampling = extended, sampling
+        """Allocate `recent` + `keyframes` slots of `channels`."""
+        self.height, self.width, self.channels = height, width, channels
+        self.device, self.dtype, self.sampling = device, dtype, sampling
         self.objects = OBJECT_BLOCK
         self.processed = 0  # frames added to the ring since it was last empty, those that left included
-        stored = channels + (EXTRA_CHANNELS if extended else 0)
-        layout = StripLayout.for_grid(height, width, window) if window is not None else None
+        self._stamps = itertools.count()
 
-        def pool(count: int, strips: StripLayout | None) -> _Pool:
-            shape = strips.shape if strips else (height * width,)
-            keys = torch.zeros(count, *shape, stored, dtype=dtype, device=device)
-            columns = torch.zeros(count, *shape, self.objects + 1, dtype=dtype, device=device)
-            return _Pool(keys, columns, strips)
+        def pool(count: int) -> _Pool:
+            keys = torch.zeros(count, height * width, channels, dtype=dtype, device=device)
+            return _Pool(keys, torch.zeros(count, height * width, self.objects, dtype=dtype, device=device))
 
-        self._recent = pool(recent, layout)
-        self._keyframes = pool(keyframes, None)
+        self._recent = pool(recent)
+        self._keyframes = pool(keyframes)
 
     # -- what is held ------------------------------------------------------------------------------------------
     @property
@@ -109,10 +104,6 @@ class MemoryBank:
         return self._keyframes.held
 
     @property
-    def layout(self) -> StripLayout | None:
-        return self._recent.layout
-
-    @property
     def nbytes(self) -> int:
         return self._recent.nbytes + self._keyframes.nbytes
 
@@ -120,11 +111,6 @@ class MemoryBank:
     def span(self) -> int:
         """How many processed frames the references may reach back."""
         return span(self.sampling, self._recent.capacity)
-
-    @property
-    def recent_pool(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """(keys, columns) of every recent slot, held or free, by slot number; views of the bank."""
-        return self._recent.keys, self._recent.columns
 
     def find_recent(self, frame_index: int) -> Slot | None:
         return next((slot for slot in self._recent.held if slot.frame_index == frame_index), None)
@@ -137,13 +123,11 @@ class MemoryBank:
         wanted = -(-count // OBJECT_BLOCK) * OBJECT_BLOCK
         grown = wanted - self.objects
         for pool in (self._recent, self._keyframes):
-            old = pool.columns
-            new = torch.zeros(*old.shape[:-1], wanted + 1, dtype=self.dtype, device=self.device)
-            new[..., : self.objects] = old[..., :-1]
-            new[..., -1] = old[..., -1]
-            pool.columns = new
+            new = torch.zeros(*pool.labels.shape[:-1], wanted, dtype=self.dtype, device=self.device)
+            new[..., : self.objects] = pool.labels
+            pool.labels = new
             for slot in pool.held:
-                slot.columns = new[slot.number]
+                slot.labels = new[slot.number]
                 slot.known = torch.cat([slot.known, torch.zeros(grown, dtype=torch.bool)])
         self.objects = wanted
 
@@ -153,7 +137,7 @@ class MemoryBank:
         """Remember a processed frame; the oldest gives way when the ring is full. Replaces a slot of the same frame.
 
         Args:
-            keys: h x w x stored channels.
+            keys: h x w x C.
             labels: h x w x objects, in 0..1.
             known: bool of length objects, CPU.
         """
@@ -181,7 +165,7 @@ class MemoryBank:
         if former is not None:
             keep = former.known & ~known
             if keep.any():
-                old = former.columns[:, :-1].reshape(self.height, self.width, -1)
+                old = former.labels.reshape(self.height, self.width, -1)
                 labels = torch.where(keep.to(labels.device), old.to(labels.dtype), labels)
                 known = known | keep
             pool.held.remove(former)
@@ -217,14 +201,10 @@ class MemoryBank:
         is_keyframe: bool,
     ) -> Slot:
         number = pool.free_number()
-        columns = torch.cat([labels, torch.ones_like(labels[..., :1])], -1).to(self.dtype)
-        if pool.layout is not None:
-            pool.layout.write(pool.keys[number], keys)
-            pool.layout.write(pool.columns[number], columns)
-        else:
-            pool.keys[number] = keys.reshape(-1, keys.shape[-1])
-            pool.columns[number] = columns.reshape(-1, columns.shape[-1])
-        slot = Slot(number, frame_index, pool.keys[number], pool.columns[number], known.clone(), is_keyframe)
+        pool.keys[number] = keys.reshape(-1, keys.shape[-1])
+        pool.labels[number] = labels.reshape(-1, labels.shape[-1])
+        stamp = next(self._stamps)
+        slot = Slot(number, stamp, frame_index, pool.keys[number], pool.labels[number], known.clone(), is_keyframe)
         pool.held.append(slot)
         return slot
 
@@ -238,9 +218,10 @@ class MemoryBank:
     def clear_column(self, column: int) -> None:
         """Erase an object from every slot."""
         for pool in (self._recent, self._keyframes):
-            pool.columns[..., column] = 0
+            pool.labels[..., column] = 0
             for slot in pool.held:
                 slot.known[column] = False
+                slot.stamp = next(self._stamps)
 
     def drop_keyframe(self, frame_index: int) -> None:
         self._keyframes.held[:] = [slot for slot in self._keyframes.held if slot.frame_index != frame_index]
@@ -287,25 +268,16 @@ class MemoryBank:
             resized = torch.nn.functional.interpolate(planes, size, mode="bilinear", align_corners=False)
             return resized[0].permute(1, 2, 0).to(cells.dtype)
 
-        def resample_keys(keys: torch.Tensor) -> torch.Tensor:
-            # The extra channels carry positions on the grid, so they are made anew.
-            return key_cells(resample(keys[..., :-EXTRA_CHANNELS])) if self.extended else resample(keys)
-
         for slot in other.keyframes:
-            keys, labels = other.cells(slot, is_recent=False)
-            self._write(self._keyframes, slot.frame_index, resample_keys(keys), resample(labels), slot.known, True)
+            keys, labels = other.cells(slot)
+            self._write(self._keyframes, slot.frame_index, resample(keys), resample(labels), slot.known, True)
         for slot in other.recent:
-            keys, labels = other.cells(slot, is_recent=True)
-            new = self.add_recent(slot.frame_index, resample_keys(keys), resample(labels), slot.known, slot.is_keyframe)
+            keys, labels = other.cells(slot)
+            new = self.add_recent(slot.frame_index, resample(keys), resample(labels), slot.known, slot.is_keyframe)
             new.position = slot.position
         self.processed = other.processed
 
-    def cells(self, slot: Slot, *, is_recent: bool) -> tuple[torch.Tensor, torch.Tensor]:
-        """A slot's keys (h x w x C') and labels (h x w x objects) in row-major order, copied out of their layout."""
-        pool = self._recent if is_recent else self._keyframes
-        if pool.layout is None:
-            keys, columns = slot.keys, slot.columns
-        else:
-            keys, columns = pool.layout.read(slot.keys), pool.layout.read(slot.columns)
+    def cells(self, slot: Slot) -> tuple[torch.Tensor, torch.Tensor]:
+        """A slot's embedding (h x w x C) and labels (h x w x objects); views of the bank."""
         shape = (self.height, self.width, -1)
-        return keys.reshape(shape).clone(), columns.reshape(shape)[..., :-1].clone()
+        return slot.keys.reshape(shape), slot.labels.reshape(shape)

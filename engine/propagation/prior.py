@@ -5,9 +5,9 @@ It is separable and depends on the offset between two cells alone, so small tabl
 
 from __future__ import annotations
 
-import math
-
 import torch
+
+from engine.propagation.grid import TileLayout
 
 
 def axis_log_prior(size: int, sigma: float | None) -> torch.Tensor:
@@ -26,29 +26,21 @@ def spatial_prior(height: int, width: int, sigma: float) -> torch.Tensor:
     return log_prior.reshape(height * width, height * width).exp()
 
 
-def window_log_prior(tile_height: int, tile_width: int, radius: int, sigma: float | None) -> torch.Tensor:
-    """Log-prior between the cells of a query tile and the cells of its key block.
+def window_log_prior(layout: TileLayout, sigma: float | None) -> torch.Tensor:
+    """Log-prior between the cells of a tile and the cells of its block.
 
-    The key block is the tile grown by `radius` on every side. Outside the square window |dy|, |dx| <= radius the value
-    is -inf.
+    Outside the square window the value is -inf. Pooled cells lie at the centre of the cells they stand for.
 
     Returns:
-        (tile_height * tile_width) x ((tile_height + 2 radius) * (tile_width + 2 radius)) float32.
+        tile^2 x block^2 float32.
     """
-
-    def axis(size: int) -> tuple[torch.Tensor, torch.Tensor]:
-        query = torch.arange(size, dtype=torch.float32)[:, None]
-        key = torch.arange(size + 2 * radius, dtype=torch.float32)[None, :] - radius
-        offset = key - query
-        value = torch.zeros_like(offset) if sigma is None else -(offset**2) / sigma**2
-        return value, offset.abs() <= radius
-
-    row_value, row_inside = axis(tile_height)
-    column_value, column_inside = axis(tile_width)
-    value = row_value[:, None, :, None] + column_value[None, :, None, :]
-    inside = row_inside[:, None, :, None] & column_inside[None, :, None, :]
-    value = value.masked_fill(~inside, float("-inf"))
-    return value.reshape(tile_height * tile_width, -1)
+    query = torch.arange(layout.tile, dtype=torch.float32)[:, None]
+    middle = (layout.pool - 1) / 2
+    key = (torch.arange(layout.block, dtype=torch.float32)[None, :] - layout.halo) * layout.pool + middle
+    offset = key - query  # the same along both axes
+    value = torch.zeros_like(offset) if sigma is None else -(offset**2) / sigma**2
+    value = value.masked_fill(offset.abs() > layout.radius + middle, float("-inf"))
+    return (value[:, None, :, None] + value[None, :, None, :]).reshape(layout.tile**2, layout.block**2)
 
 
 def pair_log_prior(height: int, width: int, sigma: float | None, window: int | None, pool: int = 1) -> torch.Tensor:
@@ -57,7 +49,7 @@ def pair_log_prior(height: int, width: int, sigma: float | None, window: int | N
     Args:
         window: -inf beyond this many cells in y or x; None: no window.
         pool: the reference's cells are means of `pool` x `pool` cells (ceil(h / pool) x ceil(w / pool)); each lies at
-            the centre of its cells and speaks for all of them, which adds log(pool^2).
+            the centre of its cells. That it speaks for all of them is not a matter of the prior.
 
     Returns:
         hw x (reference cells) float32, row-major.
@@ -69,9 +61,7 @@ def pair_log_prior(height: int, width: int, sigma: float | None, window: int | N
 
     rows, columns = axis(height), axis(width)
     square = rows[:, None, :, None].square() + columns[None, :, None, :].square()
-    value = torch.full_like(square, 2 * math.log(pool))
-    if sigma is not None:
-        value -= square / sigma**2
+    value = torch.zeros_like(square) if sigma is None else -square / sigma**2
     if window is not None:
         reach = window + (pool - 1) / 2
         far = (rows.abs() > reach)[:, None, :, None] | (columns.abs() > reach)[None, :, None, :]

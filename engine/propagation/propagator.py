@@ -6,10 +6,14 @@ from collections.abc import Sequence
 
 import torch
 
-from engine.propagation.affinity import DenseKernel, Votes, WindowedKernel, group_by_voice, key_cells, query_cells
+from engine.propagation.affinity import DenseKernel, Votes, WindowedKernel, group_by_voice, query_cells
+from engine.propagation.grid import TileLayout
 from engine.propagation.memory import MemoryBank, Slot
 from engine.propagation.recipe import Recipe
+from engine.propagation.reference_cache import ReferenceCache
 from engine.propagation.sampling import is_dense, sample_reference_frames
+
+TRACE = 0.01  # labels up to this are as good as none
 
 
 class Propagator:
@@ -34,16 +38,35 @@ class Propagator:
             channels=channels,
             recent=recipe.history,
             keyframes=recipe.keyframes,
-            window=recipe.window,
             sampling=recipe.sampling,
-            extended=recipe.renormalise,
             dtype=dtype,
             device=device,
         )
         sigmas = [recipe.sigma_dense, recipe.sigma_sparse]
         self._dense = DenseKernel(height, width, sigmas, device)
-        layout = self.bank.layout
-        self._windowed = None if layout is None else WindowedKernel(layout, sigmas, recipe.history, dtype, device)
+        self._windowed: list[tuple[WindowedKernel, ReferenceCache]] = []
+        self._whole: ReferenceCache | None = None
+        self._keyframes: ReferenceCache | None = None
+        if not recipe.renormalise:
+            return  # the plain softmax multiplies straight from the bank
+        references = min(recipe.references, recipe.history)
+        if recipe.window is None:
+            self._whole = ReferenceCache(self.bank, references, recipe.pool_recent)
+        else:
+            fine = references if recipe.pool_recent == 1 else min(recipe.fine_references, references)
+            for slots, pool in ((fine, 1), (references - fine, recipe.pool_recent)):
+                if slots:
+                    layout = TileLayout(height, width, recipe.window, pool=pool)
+                    kernel = WindowedKernel(layout, sigmas, dtype, device)
+                    self._windowed.append((kernel, ReferenceCache(self.bank, slots, pool, layout)))
+        if recipe.keyframes:
+            self._keyframes = ReferenceCache(self.bank, recipe.keyframes, recipe.pool_keyframes)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that are allocated, once for all: the memory bank and the kernels' copies of it."""
+        caches = [self._whole, self._keyframes, *(cache for _, cache in self._windowed)]
+        return self.bank.nbytes + sum(cache.nbytes for cache in caches if cache is not None)
 
     @property
     def height(self) -> int:
@@ -52,10 +75,6 @@ class Propagator:
     @property
     def width(self) -> int:
         return self.bank.width
-
-    def stored_keys(self, cells: torch.Tensor) -> torch.Tensor:
-        """h x w x C embedding -> what the bank keeps."""
-        return key_cells(cells) if self.recipe.renormalise else cells
 
     def recent_references(self, frame_index: int) -> list[tuple[Slot, float]]:
         """Sampled recent slots with their sigma, oldest first; frames too far away in time are left out."""
@@ -93,47 +112,93 @@ class Propagator:
         self, cells: torch.Tensor, recent: list[tuple[Slot, float]], frame_index: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
         votes = Votes.empty(self.height, self.width, self.bank.objects, cells.device)
-        if recent and self._windowed is not None:
-            votes += self._windowed_votes(cells, recent)
-        elif recent:
-            spoken = torch.stack([slot.known.float() for slot, _ in recent])
-            for voice, members in group_by_voice(spoken):
-                sums = self._dense_votes(cells, [recent[member] for member in members])
-                votes.add(sums, voice.to(cells.device))
+        if self._whole is not None:
+            voices = [slot.known.float() for slot, _ in recent]
+            self._add_dense(votes, self._whole, cells, recent, voices)
         keyframes = self.bank.keyframes
-        if keyframes:
+        if self._keyframes is not None and keyframes:
             spoken = keyframe_voices(keyframes, frame_index, self.recipe.far_keyframe_voice)
-            for voice, members in group_by_voice(spoken):
-                sums = self._dense_votes(cells, [(keyframes[member], self.recipe.sigma_keyframe) for member in members])
-                votes.add(sums, voice.to(cells.device))
+            sigma = self.recipe.sigma_keyframe
+            self._add_dense(votes, self._keyframes, cells, [(slot, sigma) for slot in keyframes], list(spoken))
+        if self._windowed:
+            self._add_windowed(votes, cells, recent[::-1])
         return votes.share(), torch.ones(self.height, self.width, device=cells.device)
 
-    def _windowed_votes(self, cells: torch.Tensor, recent: Sequence[tuple[Slot, float]]) -> Votes:
-        assert self._windowed is not None
-        keys, columns = self.bank.recent_pool
-        voices = torch.zeros(len(keys), self.bank.objects)
-        sigmas = [self.recipe.sigma_dense] * len(keys)
-        for slot, sigma in recent:
-            voices[slot.number] = slot.known.float()
-            sigmas[slot.number] = sigma
+    def _add_windowed(self, votes: Votes, cells: torch.Tensor, references: Sequence[tuple[Slot, float]]) -> None:
+        """Votes of recent references, the newest first; `votes` holds the keyframes' already."""
+        held, share = [], references
+        for _, cache in self._windowed:
+            held.append(cache.hold([slot for slot, _ in share[: cache.slots]]))
+            share = share[cache.slots :]
+        if not references:
+            return
         query = query_cells(cells, self.logit_scale)
-        return self._windowed(query, keys, columns, voices.to(cells.device), sigmas)
+        spans = self._spans(votes, held)
+        share = references
+        for (kernel, cache), numbers in zip(self._windowed, held, strict=True):
+            own, share = share[: cache.slots], share[cache.slots :]
+            if not own:
+                continue
+            tiles = kernel.layout.query_tiles(query)
+            sums = [
+                kernel(tiles, cache.keys[number], cache.columns[number], sigma, spans)
+                for number, (_, sigma) in zip(numbers, own, strict=True)
+            ]
+            for voice, members in group_by_voice(torch.stack([slot.known.float() for slot, _ in own])):
+                total = torch.stack([sums[member] for member in members]).sum(0, dtype=torch.float32)
+                votes.add(kernel.layout.untile(total), voice.to(cells.device))
 
-    def _dense_votes(self, cells: torch.Tensor, references: Sequence[tuple[Slot, float | None]]) -> torch.Tensor:
+    def _spans(self, votes: Votes, held: Sequence[Sequence[int]]) -> list[tuple[int, int]] | None:
+        """Tiles worth computing, per row of tiles (first, last + 1); None: all.
+
+        Where neither a recent reference within reach nor the keyframes show more than a trace of any object, the mean
+        of both is a trace as well, and what the recent ones say need not be known. Only on a CPU: asking costs a GPU
+        more than computing.
+        """
+        if votes.numerator.device.type != "cpu":
+            return None
+        layout = self._windowed[0][0].layout
+        peaks = torch.stack(
+            [cache.peaks(numbers) for (_, cache), numbers in zip(self._windowed, held, strict=True) if numbers]
+        ).amax(0)
+        from_keyframes = layout.query_tiles(votes.share().amax(0)[..., None]).amax((-2, -1))
+        wanted = (peaks > TRACE) | (from_keyframes > TRACE)
+        spans = []
+        for row in wanted:
+            columns = row.nonzero().flatten().tolist()
+            spans.append((columns[0], columns[-1] + 1) if columns else (0, 0))
+        return spans
+
+    def _add_dense(
+        self,
+        votes: Votes,
+        cache: ReferenceCache,
+        cells: torch.Tensor,
+        references: Sequence[tuple[Slot, float | None]],
+        voices: Sequence[torch.Tensor],
+    ) -> None:
         """Votes of whole references; one query per distinct sigma, because the query carries the prior."""
-        sums = torch.zeros(self.height, self.width, self.bank.objects + 1, device=cells.device)
-        for sigma in {sigma for _, sigma in references}:
-            query = query_cells(cells, self.logit_scale, sigma).flatten(0, 1)
-            slots = [slot for slot, own in references if own == sigma]
-            sums += self._dense(query, [slot.keys for slot in slots], [slot.columns for slot in slots])
-        return sums
+        numbers = cache.hold([slot for slot, _ in references])
+        if not references:
+            return
+        queries = {
+            sigma: query_cells(cells, self.logit_scale, sigma).flatten(0, 1) for sigma in {s for _, s in references}
+        }
+        for voice, members in group_by_voice(torch.stack(list(voices))):
+            if not bool(voice.any()):
+                continue
+            for sigma, query in queries.items():
+                chosen = [numbers[member] for member in members if references[member][1] == sigma]
+                if chosen:
+                    keys, columns = [cache.keys[n] for n in chosen], [cache.columns[n] for n in chosen]
+                    votes.add(self._dense(query, keys, columns), voice.to(cells.device))
 
     def _softmax(self, cells: torch.Tensor, recent: list[tuple[Slot, float]]) -> tuple[torch.Tensor, torch.Tensor]:
         flat = cells.reshape(-1, cells.shape[-1]) * self.logit_scale
         sums = self._dense.softmax(
             flat,
             [slot.keys for slot, _ in recent],
-            [slot.columns for slot, _ in recent],
+            [torch.cat([slot.labels, torch.ones_like(slot.labels[:, :1])], 1) for slot, _ in recent],
             [sigma for _, sigma in recent],
         )
         votes = Votes.empty(self.height, self.width, self.bank.objects, cells.device)

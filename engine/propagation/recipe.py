@@ -27,6 +27,10 @@ class Recipe:
         label_power: the label stored of a tracked frame is the propagated one to this power, normalised: 1 keeps it as
             it is (soft), larger values sharpen it, infinity stores the one-hot of its argmax.
         window: recent references are seen through a square window of this radius in cells; None: all cells.
+        pool_recent: 2: of the recent references all but the newest `fine_references` are means of 2 x 2 cells, a
+            quarter of the keys; 1: none is.
+        fine_references: see `pool_recent`.
+        pool_keyframes: the same for keyframes.
         keyframes: how many keyframes the memory keeps for ever (0: they age like any other frame, as in the paper).
         sigma_keyframe: spatial prior of keyframes, None for none (an object may have gone anywhere since).
         far_keyframe_voice: weight of keyframes other than the nearest in time that knows an object (1: all alike).
@@ -47,6 +51,9 @@ class Recipe:
     renormalise: bool = True
     label_power: float = math.inf
     window: int | None = None
+    pool_recent: int = 1
+    fine_references: int = 1
+    pool_keyframes: int = 1
     keyframes: int = 0
     sigma_keyframe: float | None = None
     far_keyframe_voice: float = 0.3
@@ -64,6 +71,10 @@ class Recipe:
             raise ValueError("the window radius must be at least one cell")
         if self.window is not None and not self.renormalise:
             raise ValueError("windows need renormalised labels: the plain softmax sums over all cells")
+        if self.pool_recent not in (1, 2) or self.pool_keyframes not in (1, 2) or self.fine_references < 0:
+            raise ValueError("pool_recent and pool_keyframes are 1 or 2, fine_references is not negative")
+        if not self.renormalise and (self.pool_recent > 1 or self.pool_keyframes > 1):
+            raise ValueError("pooling needs renormalised labels")
         if not 0 <= self.far_keyframe_voice <= 1:
             raise ValueError("far_keyframe_voice is a weight from 0 to 1")
         if not self.label_power >= 1:
@@ -87,10 +98,11 @@ PAPER = Recipe(name="paper", cosine=False, logit_scale=1.0, renormalise=False)
 ROBUST = Recipe(
     name="robust",
     sampling=Sampling.SPACED,
-    references=7,
+    references=5,
     motion_prior=False,
     label_power=1.0,
-    window=10,
+    window=8,
+    pool_keyframes=2,
     keyframes=8,
     sigma_keyframe=21.0,
     max_gap=64,

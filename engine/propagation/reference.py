@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
-from engine.propagation.prior import axis_log_prior
+from engine.propagation.grid import pool_cells
+from engine.propagation.prior import pair_log_prior
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Reference:
             painted for the first time, or corrected, elsewhere).
         sigma: spatial prior, None for none.
         window: window radius in cells, None for all cells.
+        pool: 2: seen as means of 2 x 2 cells, each of which counts as often as it has cells.
     """
 
     embedding: torch.Tensor
@@ -28,6 +30,7 @@ class Reference:
     voice: torch.Tensor
     sigma: float | None = None
     window: int | None = None
+    pool: int = 1
 
 
 def propagate_labels(
@@ -55,22 +58,16 @@ def propagate_labels(
 
     logits, log_priors, labels, voices = [], [], [], []
     for reference in references:
-        keys = reference.embedding.reshape(channels, cells).float()  # C x hw
-        logits.append(logit_scale * queries @ keys)  # hw x hw
-        rows = axis_log_prior(height, reference.sigma)
-        columns = axis_log_prior(width, reference.sigma)
-        prior = rows[:, None, :, None] + columns[None, :, None, :]  # h x w x h x w
-        if reference.window is not None:
-            y, x = torch.arange(height), torch.arange(width)
-            near = ((y[:, None] - y).abs() <= reference.window)[:, None, :, None] & (
-                (x[:, None] - x).abs() <= reference.window
-            )[None, :, None, :]
-            prior = prior.masked_fill(~near, float("-inf"))
-        log_priors.append(prior.reshape(cells, cells).to(queries.device))
-        labels.append(reference.label.reshape(-1, cells).float())  # d x hw
-        voices.append(reference.voice[:, None].expand(-1, cells).float())  # d x hw
+        total, count = pool_cells(reference.embedding.permute(1, 2, 0), reference.pool)
+        keys = (total / count).flatten(0, 1).T  # C x n, n = hw without pooling
+        logits.append(logit_scale * queries @ keys)  # hw x n
+        prior = pair_log_prior(height, width, reference.sigma, reference.window, reference.pool)
+        log_priors.append(prior.to(queries.device) + count.flatten().log())
+        label = pool_cells(reference.label.permute(1, 2, 0), reference.pool)[0] / count
+        labels.append(label.flatten(0, 1).T)  # d x n
+        voices.append(reference.voice[:, None].expand(-1, keys.shape[1]).float())  # d x n
 
-    logit = torch.cat(logits, 1)  # hw x N, N = references x hw
+    logit = torch.cat(logits, 1)  # hw x N, N = cells of all references
     log_prior = torch.cat(log_priors, 1)  # hw x N
     label = torch.cat(labels, 1)  # d x N
     voice = torch.cat(voices, 1)  # d x N

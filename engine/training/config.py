@@ -223,9 +223,8 @@ class LossConfig:
         _choice(self.kind, ("paper", "tracker"), "loss.kind")
         _require(0 < self.hardest <= 1, "loss.hardest must lie above 0 and not above 1")
         _require(self.overlap >= 0, "loss.overlap must not be negative")
-        _require(
-            self.kind == "tracker" or (self.hardest == 1 and self.overlap == 0), "loss.kind paper has no such terms"
-        )
+        plain = self.hardest == 1 and self.overlap == 0
+        _require(self.kind == "tracker" or plain, "loss.hardest and loss.overlap need loss.kind tracker")
         _require(self.kind == "paper" or self.flow_smoothness == 0, "loss.flow_smoothness needs loss.kind paper")
         _require(0 < self.log_floor < 0.1, "loss.log_floor must lie between 0 and 0.1")
         _require(self.flow_smoothness >= 0 and self.flow_edge >= 0, "weights in [loss] must not be negative")

@@ -1,12 +1,13 @@
 """The loss of a tracker: targets are predicted one after the other, each from what the tracker itself would remember.
 
-Unlike the paper's loss (`engine.training.loss`), references carry the spatial prior of the robust recipe, older ones are
-pooled as the memory pools them, earlier targets speak with their predicted labels instead of the true ones, so that the
-network learns what its own errors do, and the result is judged after the learned enlargement.
+Unlike the paper's loss (`engine.training.loss`), references carry the spatial prior of the robust recipe, the keyframe
+is pooled as the memory pools it, earlier targets speak with their predicted labels instead of the true ones, so that
+the network learns what its own errors do, and the result is judged after the learned enlargement.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -20,8 +21,6 @@ from engine.training.labels import cell_labels
 from engine.training.loss import ClipBatchLoss
 from models.upsampler import FACTOR, upsample_labels
 
-POOL = 2  # cells of a pooled reference per axis
-
 
 @dataclass(frozen=True)
 class _Remembered:
@@ -31,12 +30,12 @@ class _Remembered:
     labels: torch.Tensor
     decided: torch.Tensor
 
-    def pooled(self) -> _Remembered:
-        """Means of 2 x 2 cells; a pooled cell counts when any of its cells does."""
+    def pooled(self, pool: int) -> _Remembered:
+        """Means of pool x pool cells; a pooled cell counts when any of its cells does."""
         decided = self.decided[:, None].float()
-        share = F.avg_pool2d(decided, POOL)
-        labels = F.avg_pool2d(self.labels * decided, POOL) / share.clamp_min(1e-6)
-        return _Remembered(F.avg_pool2d(self.embedding, POOL), labels, share[:, 0] > 0)
+        share = F.avg_pool2d(decided, pool)
+        labels = F.avg_pool2d(self.labels * decided, pool) / share.clamp_min(1e-6)
+        return _Remembered(F.avg_pool2d(self.embedding, pool), labels, share[:, 0] > 0)
 
 
 def rollout_loss(
@@ -80,12 +79,13 @@ def propagate(
     query: torch.Tensor, held: list[_Remembered], logit_scale: torch.Tensor, dtype: torch.dtype
 ) -> torch.Tensor:
     """Labels of `query` (B x C x h x w) from a keyframe (first) and recent frames, the newest last: B x K x h x w."""
-    batch, channels, height, width = query.shape
+    batch, _, height, width = query.shape
     keys, labels, usable, priors = [], [], [], []
     for number, reference in enumerate(held):
-        is_keyframe, newest = number == 0, number == len(held) - 1
-        seen = reference if newest else reference.pooled()
-        prior = _log_prior(height, width, pooled=not newest, keyframe=is_keyframe)
+        is_keyframe = number == 0
+        pool = ROBUST.pool_keyframes if is_keyframe else 1
+        seen = reference.pooled(pool) if pool > 1 else reference
+        prior = _log_prior(height, width, pool=pool, keyframe=is_keyframe)
         keys.append(seen.embedding.flatten(2))
         labels.append(seen.labels.flatten(2))
         usable.append(seen.decided.flatten(1))
@@ -108,13 +108,13 @@ def _shifted_logits(query: torch.Tensor, keys: torch.Tensor, scale: torch.Tensor
 
 
 @lru_cache(maxsize=16)
-def _log_prior(height: int, width: int, *, pooled: bool, keyframe: bool) -> torch.Tensor:
+def _log_prior(height: int, width: int, *, pool: int, keyframe: bool) -> torch.Tensor:
     """hw x (cells of the reference) float32, as the robust recipe has it; a pooled cell speaks for all of its cells."""
     sigma = ROBUST.sigma_keyframe if keyframe else ROBUST.sigma_dense
     window = None if keyframe else ROBUST.window
-    prior = pair_log_prior(height, width, sigma, window, pool=POOL if pooled else 1)
+    prior = pair_log_prior(height, width, sigma, window, pool=pool)
     # Not -inf: a cell that sees undecided cells only must keep a finite softmax.
-    return prior.clamp_min(-1e4)
+    return prior.clamp_min(-1e4) + 2 * math.log(pool)
 
 
 def judge(

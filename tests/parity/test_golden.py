@@ -86,4 +86,4 @@ def test_paper_recipe_equals_the_reference_implementation(
         label, mass = propagator.propagate(cells, target)
         whole = torch.cat([(mass - label.sum(0))[None], label[:objects]]).reshape(objects + 1, -1)
         torch.testing.assert_close(whole, golden["predictions"][target - 1], atol=1e-4, rtol=0)
-        bank.add_recent(target, propagator.stored_keys(cells), stored_labels(label, mass, PAPER.label_power), known)
+        bank.add_recent(target, cells, stored_labels(label, mass, PAPER.label_power), known)

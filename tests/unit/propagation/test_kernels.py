@@ -8,8 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engine.propagation.affinity import DenseKernel, Votes, key_cells, query_cells
-from engine.propagation.grid import StripLayout
-from engine.propagation.prior import axis_log_prior, spatial_prior, window_log_prior
+from engine.propagation.grid import TileLayout
+from engine.propagation.prior import axis_log_prior, pair_log_prior, spatial_prior, window_log_prior
 from engine.propagation.propagator import Propagator
 from engine.propagation.recipe import PAPER, Recipe
 from engine.propagation.reference import Reference, propagate_labels
@@ -59,12 +59,22 @@ def _fill(rows: torch.Tensor, width: int) -> torch.Tensor:
     references=st.integers(1, 12),
     window=st.sampled_from([None, 1, 3, 12]),
     keyframes=st.integers(0, 3),
+    pool=st.sampled_from([1, 2]),
+    fine=st.integers(0, 3),
 )
-@example(seed=0, height=12, width=16, objects=8, references=1, window=3, keyframes=0)
-@example(seed=1, height=13, width=17, objects=9, references=12, window=12, keyframes=3)
-@example(seed=2, height=24, width=32, objects=20, references=2, window=1, keyframes=1)
+@example(seed=0, height=12, width=16, objects=8, references=1, window=3, keyframes=0, pool=1, fine=1)
+@example(seed=1, height=13, width=17, objects=9, references=12, window=12, keyframes=3, pool=2, fine=1)
+@example(seed=2, height=24, width=32, objects=20, references=2, window=1, keyframes=1, pool=2, fine=0)
 def test_weighted_mean_equals_plain_implementation(
-    seed: int, height: int, width: int, objects: int, references: int, window: int | None, keyframes: int
+    seed: int,
+    height: int,
+    width: int,
+    objects: int,
+    references: int,
+    window: int | None,
+    keyframes: int,
+    pool: int,
+    fine: int,
 ) -> None:
     recipe = Recipe(
         name="test",
@@ -73,6 +83,9 @@ def test_weighted_mean_equals_plain_implementation(
         sigma_dense=4.0,
         motion_prior=False,
         window=window,
+        pool_recent=pool,
+        fine_references=fine,
+        pool_keyframes=pool,
         keyframes=max(keyframes, 1),
         sigma_keyframe=9.0,
     )
@@ -87,7 +100,7 @@ def test_weighted_mean_equals_plain_implementation(
     for index in range(references + keyframes):
         stored = (
             index,
-            key_cells(keys[index]),
+            keys[index],
             _fill(labels[index], bank.objects),
             _fill(known[index], bank.objects),
         )
@@ -100,6 +113,7 @@ def test_weighted_mean_equals_plain_implementation(
                 voice[index],
                 sigma=9.0 if is_keyframe else 4.0,
                 window=None if is_keyframe else window,
+                pool=1 if not is_keyframe and window is not None and index >= references - fine else pool,
             )
         )
     expected, _ = propagate_labels(query.permute(2, 0, 1), plain, logit_scale=10.0)
@@ -170,34 +184,68 @@ def test_bf16_stays_close_to_fp32() -> None:
         )
         known = torch.arange(propagator.bank.objects) < 3
         for index in range(2):
-            cells = propagator.stored_keys(keys[index].to(dtype))
+            cells = keys[index].to(dtype)
             propagator.bank.add_recent(index, cells, _fill(labels[index], propagator.bank.objects), known)
         results[dtype] = propagator.propagate(query.to(dtype), 2)[0][:3]
     assert (results[torch.float32] - results[torch.bfloat16]).abs().mean() < 0.01
 
 
-@given(height=st.integers(1, 40), width=st.integers(1, 50), radius=st.integers(1, 13), channels=st.integers(1, 4))
+@given(
+    height=st.integers(1, 40),
+    width=st.integers(1, 50),
+    radius=st.integers(1, 13),
+    channels=st.integers(1, 4),
+    pool=st.sampled_from([1, 2]),
+)
 @settings(max_examples=40, deadline=None)
-def test_strips_hold_every_cell(height: int, width: int, radius: int, channels: int) -> None:
-    layout = StripLayout.for_grid(height, width, radius)
-    cells = torch.arange(height * width * channels, dtype=torch.float32).reshape(height, width, channels) + 1
-    strips = torch.zeros(*layout.shape, channels)
-    layout.write(strips, cells)
-    assert torch.equal(layout.read(strips), cells)
-    assert torch.equal(layout.untile(layout.query_tiles(cells)), cells)
+def test_the_block_of_a_tile_is_its_neighbourhood(
+    height: int, width: int, radius: int, channels: int, pool: int
+) -> None:
+    layout = TileLayout(height, width, radius, pool=pool)
+    rows, columns = -(-height // pool), -(-width // pool)
+    cells = torch.arange(rows * columns * channels, dtype=torch.float32).reshape(rows, columns, channels) + 1
+    blocks = torch.full((*layout.shape, channels), -1.0)
+    layout.write(blocks, cells)
+    step = layout.tile // pool
+    for row in range(layout.rows):
+        for column in range(layout.columns):
+            block = blocks[row, column].reshape(layout.block, layout.block, channels)
+            for y in (0, layout.halo, layout.block - 1):
+                for x in (0, layout.halo, layout.block - 1):
+                    at_y, at_x = row * step + y - layout.halo, column * step + x - layout.halo
+                    inside = 0 <= at_y < rows and 0 <= at_x < columns
+                    assert torch.equal(block[y, x], cells[at_y, at_x] if inside else torch.zeros(channels))
+    query = torch.arange(height * width * channels, dtype=torch.float32).reshape(height, width, channels)
+    assert torch.equal(layout.untile(layout.query_tiles(query)), query)
 
 
-def test_window_table_is_the_spatial_prior_inside_the_window() -> None:
-    """Oracle: rows of the full prior matrix of a grid the size of the key block."""
-    table = window_log_prior(2, 3, 4, 8.0).exp()
-    block = spatial_prior(10, 11, 8.0).reshape(10, 11, 10, 11)
-    for y in range(2):
-        for x in range(3):
-            row = block[y + 4, x + 4].clone()
-            near_y = (torch.arange(10) - (y + 4)).abs() <= 4
-            near_x = (torch.arange(11) - (x + 4)).abs() <= 4
-            row[~(near_y[:, None] & near_x[None, :])] = 0
-            torch.testing.assert_close(table[y * 3 + x].reshape(10, 11), row)
+@pytest.mark.parametrize("pool", [1, 2])
+def test_window_table_is_the_prior_of_a_grid_as_large_as_the_block(pool: int) -> None:
+    layout = TileLayout(height=4, width=6, radius=4, tile=4, pool=pool)
+    halo = layout.halo * pool
+    side = layout.tile + 2 * halo
+    expected = pair_log_prior(side, side, 8.0, 4, pool).reshape(side, side, layout.block**2)
+    expected = expected[halo : halo + 4, halo : halo + 4].flatten(0, 1)
+    torch.testing.assert_close(window_log_prior(layout, 8.0), expected)
+
+
+def test_pair_prior_is_the_spatial_prior_where_nothing_is_pooled() -> None:
+    torch.testing.assert_close(pair_log_prior(5, 7, 8.0, None).exp(), spatial_prior(5, 7, 8.0))
+    centre = pair_log_prior(6, 6, None, 2, pool=2).reshape(6, 6, 3, 3)[0, 0]
+    assert torch.isfinite(centre).tolist() == [[True, True, False], [True, True, False], [False, False, False]]
+
+
+def test_a_frame_is_copied_for_the_kernel_once_and_again_when_it_changes() -> None:
+    propagator = _propagator(Recipe(name="test", references=4, window=2, pool_recent=2, keyframes=1), 6, 7, 1)
+    bank = propagator.bank
+    generator = torch.Generator().manual_seed(0)
+    known = torch.arange(bank.objects) < 1
+    for index in range(6):
+        bank.add_recent(index, _unit(generator, 6, 7, 16), _fill(torch.rand(6, 7, 1), bank.objects), known)
+    query = _unit(generator, 6, 7, 16)
+    assert propagator.propagate(query, 6)[0][0].any()
+    bank.clear_column(0)
+    assert not propagator.propagate(query, 6)[0].any()
 
 
 def test_memory_of_10000_frames_is_the_memory_of_ten() -> None:
@@ -209,7 +257,7 @@ def test_memory_of_10000_frames_is_the_memory_of_ten() -> None:
     known = torch.arange(bank.objects) < 1
     size, storage = bank.nbytes, None
     for index in range(10_000):
-        keys = propagator.stored_keys(_unit(generator, 3, 4, 16))
+        keys = _unit(generator, 3, 4, 16)
         labels = _fill(torch.rand(3, 4, 1, generator=generator), bank.objects)
         bank.add_recent(index, keys, labels, known)
         if index % 100 == 0:
