@@ -136,9 +136,11 @@ class MemoryBank:
             return
         wanted = -(-count // OBJECT_BLOCK) * OBJECT_BLOCK
         grown = wanted - self.objects
-        for pool in (self._recent, self._keyframes):
+        pools = (self._recent, self._keyframes)
+        # Both before either is changed: when memory runs out here, the bank stays as it was.
+        roomier = [torch.zeros(*p.columns.shape[:-1], wanted + 1, dtype=self.dtype, device=self.device) for p in pools]
+        for pool, new in zip(pools, roomier, strict=True):
             old = pool.columns
-            new = torch.zeros(*old.shape[:-1], wanted + 1, dtype=self.dtype, device=self.device)
             new[..., : self.objects] = old[..., :-1]
             new[..., -1] = old[..., -1]
             pool.columns = new
