@@ -93,9 +93,7 @@ class QualityController:
     _interval_s: float = field(default=1 / 24, init=False)
     _settled_at: float | None = field(default=None, init=False)
     _changed_at: float = field(default=0.0, init=False)
-    _left: tuple[int, float] | None = field(
-        default=None, init=False
-    )  # level left last, seconds there
+    _left: tuple[int, float] | None = field(default=None, init=False)  # level left last, seconds there
     _skip: int = field(default=WARM_UP, init=False)
     _seen: deque[tuple[float, float]] = field(default_factory=deque, init=False)  # (when, seconds)
     _missed_since: float | None = field(default=None, init=False)

@@ -192,7 +192,9 @@ class Session:
 
     # -- engine choices ----------------------------------------------------------------------------------------
     def configure(self, config: EngineConfig) -> None:
-        """Change model, recipe, device or working size; the tracker is rebuilt and re-fed with the keyframes."""
+        """Change model, recipe or device: the tracker is rebuilt and re-fed with the keyframes. The working size and
+        the live rate alone change on the way, and what the tracker remembers stays.
+        """
         with self._core.lock:
             if self._core.closed:
                 return
@@ -262,6 +264,7 @@ class Session:
             device=facts.device,
             model=facts.model,
             working_size=facts.working_size,
+            live_quality=facts.live_quality,
             source_status=self._sources.status,
             worker_states={
                 "capture": self._sources.state,
