@@ -61,6 +61,7 @@ class SessionCore:
         self.facts = EngineFacts()
         self.preparation: Preparation | None = None  # what the tracker will do to the next frame
         self.recorder: Callable[[DisplayItem], None] | None = None
+        self.watcher: Callable[[DisplayItem], None] | None = None
         self._fresh: DisplayItem | None = None  # not yet taken by the app
         self._taken: DisplayItem | None = None  # what the app shows
         self.deleted: list[int] = []  # objects deleted since the source was opened

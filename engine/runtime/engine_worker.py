@@ -335,7 +335,7 @@ class EngineWorker(Worker):
         self._stepped = True
         if plain:
             self._tuner.measured(tracker, time.perf_counter() - started)
-        recorder = core.recorder
-        if recorder is not None:
-            recorder(item)
+        for take in (core.recorder, core.watcher):
+            if take is not None:
+                take(item)
         return True

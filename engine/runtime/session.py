@@ -273,6 +273,21 @@ class Session:
             },
         )
 
+    def watch_results(self, watcher: Callable[[DisplayItem], None] | None) -> None:
+        """Call `watcher` with every tracked item, in the engine thread; None ends it. For measuring."""
+        with self._core.lock:
+            self._core.watcher = watcher
+
     @property
     def mode(self) -> Mode:
         return self._core.mode
+
+    @property
+    def ready(self) -> bool:
+        """Whether the engine can track."""
+        return self._core.engine_ready
+
+    @property
+    def recipe(self) -> str:
+        """Name of the recipe in use, "" before the engine is ready."""
+        return self._core.facts.recipe
