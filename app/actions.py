@@ -171,6 +171,7 @@ TABLE: tuple[ActionSpec | MenuSlot, ...] = (
     ActionSpec("full_screen", "F&ull screen", ("F11",), "Use the whole screen", "View", "", True, section=3),
     MenuSlot("model", "&Model", "Engine"),
     MenuSlot("working_size", "&Working size", "Engine"),
+    MenuSlot("live_rate", "&Live rate", "Engine"),
     MenuSlot("device", "&Device", "Engine"),
     MenuSlot("recipe", "&Recipe", "Engine"),
     ActionSpec("keys", "&Keys and mouse", ("F1",), "Every key and mouse button on one sheet", "Help", "keyboard"),

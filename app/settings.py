@@ -132,6 +132,15 @@ class Settings:
     def working_size(self, value: int | None) -> None:
         self._store.setValue("engine/working_size", value or 0)
 
+    @property
+    def live_rate(self) -> float | None:
+        """Frames per second to hold on live sources, None for all there are."""
+        return self._number("engine/live_rate", 24, 0, 240) or None
+
+    @live_rate.setter
+    def live_rate(self, value: float | None) -> None:
+        self._store.setValue("engine/live_rate", value or 0)
+
     # -- files -------------------------------------------------------------------------------------------------
     @property
     def recent(self) -> list[str]:

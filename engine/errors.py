@@ -30,8 +30,21 @@ class DeviceError(UserError):
     """The asked-for device is not there or ran out of memory."""
 
 
+class OutOfMemoryError(DeviceError):
+    """Memory ran out in the middle of the work, of the device or of the computer; less may still fit."""
+
+
 class ExportError(UserError):
     """An export could not be written."""
 
 
-__all__ = ["DeviceError", "ExportError", "MaskError", "ModelError", "SizeMismatchError", "SourceError", "UserError"]
+__all__ = [
+    "DeviceError",
+    "ExportError",
+    "MaskError",
+    "ModelError",
+    "OutOfMemoryError",
+    "SizeMismatchError",
+    "SourceError",
+    "UserError",
+]

@@ -6,11 +6,11 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
-import cv2
 import numpy as np
 import torch
 
-from engine.errors import DeviceError, MaskError, SizeMismatchError
+from engine.errors import MaskError, OutOfMemoryError, SizeMismatchError
+from engine.preparing import Preparation, picture_of_size, working_size
 from engine.propagation.labels import labels_to_mask, mask_to_labels, object_confidence, stored_labels
 from engine.propagation.propagator import Propagator
 from engine.propagation.recipe import Recipe
@@ -21,6 +21,7 @@ from models.upsampler import FACTOR, enlarge
 
 AUTO_WORKING_SIZE = 480
 AUTO_LIVE_CPU_WORKING_SIZE = 320  # a mask that lags behind a live picture helps less than a coarser one in time
+_SHORTAGE = ("out of memory", "allocate memory", "ALLOC_FAILED")
 
 
 class Tracker:
@@ -44,6 +45,7 @@ class Tracker:
         self._propagator: Propagator | None = None
         self._columns: dict[int, int] = {}  # object id -> label column
         self._last_evicted: int | None = None
+        self._references: int | None = None
 
     # -- the one step ------------------------------------------------------------------------------------------
     def step(
@@ -64,7 +66,7 @@ class Tracker:
         Raises:
             MaskError: nothing was painted yet, or `mask` holds no object and none is known.
             SizeMismatchError: `mask` has another size than `frame`.
-            DeviceError: out of memory.
+            OutOfMemoryError: nothing is lost; `set_quality` to less and try again.
         """
         if mask is not None:
             self._check(frame, mask)
@@ -155,9 +157,30 @@ class Tracker:
 
     def set_live(self, live: bool) -> None:
         """Tell whether the frames to come are live. Decides the automatic working size: 480, on a live CPU 320."""
+        self.set_quality(self._short_side)
         if self._chosen_short_side is None:
             slow = live and self.embedder.device.type == "cpu"
             self._short_side = AUTO_LIVE_CPU_WORKING_SIZE if slow else AUTO_WORKING_SIZE
+
+    def choose_working_size(self, short_side: int | None) -> None:
+        """As `working_size` of the constructor, from the next frame on; the memory comes along, resampled."""
+        self._chosen_short_side = short_side
+        self._short_side = short_side or AUTO_WORKING_SIZE
+
+    def set_quality(self, short_side: int, references: int | None = None) -> None:
+        """Work at this short side from the next frame on, until `set_live` or `choose_working_size`.
+
+        `references`: how many recent reference frames vote at most, the newest ones; None: all of the recipe's.
+        """
+        self._short_side = short_side
+        self._references = references
+        if self._propagator is not None:
+            self._propagator.most_references = references
+
+    def release_memory(self) -> None:
+        """Give back to the device what is merely kept for later."""
+        if self.embedder.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     # -- objects and memory ------------------------------------------------------------------------------------
     @torch.inference_mode()
@@ -190,7 +213,7 @@ class Tracker:
             object_ids: ids the run knew; those without pixels in `mask` count as absent.
 
         Raises:
-            SizeMismatchError, DeviceError: as `step`.
+            SizeMismatchError, OutOfMemoryError: as `step`.
         """
         self._check(frame, mask)
         with _memory_errors(self.embedder.device), torch.inference_mode():
@@ -235,6 +258,16 @@ class Tracker:
     def working_size(self) -> tuple[int, int] | None:
         """(width, height) the embedder sees, None before the first step."""
         return self._working_size
+
+    @property
+    def short_side(self) -> int:
+        """Short side in pixels the embedder sees at most."""
+        return self._short_side
+
+    @property
+    def preparation(self) -> Preparation:
+        """What whoever reads frames may do to them ahead of `step`."""
+        return Preparation(self._short_side, self.recipe.align)
 
     @property
     def device_text(self) -> str:
@@ -282,6 +315,7 @@ class Tracker:
             dtype=self.embedder.dtype,
             device=self.embedder.device,
         )
+        propagator.most_references = self._references
         if former is not None:
             propagator.bank.take_over(former.bank)
         self._propagator = propagator
@@ -314,31 +348,19 @@ class Tracker:
 
 @contextmanager
 def _memory_errors(device: torch.device) -> Iterator[None]:
-    """Turn torch's ways of saying that memory ran out into a DeviceError."""
+    """Turn every way of saying that memory ran out into an OutOfMemoryError."""
     try:
         yield
-    except RuntimeError as error:  # torch.OutOfMemoryError is one; the CPU's allocator raises a plain one
-        if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
+    except (RuntimeError, MemoryError) as error:
+        # torch.OutOfMemoryError is a RuntimeError; the CPU's allocator and the vendors' libraries raise plain ones.
+        short = isinstance(error, (torch.OutOfMemoryError, MemoryError))
+        if not short and not any(mark in str(error) for mark in _SHORTAGE):
             raise
-        raise DeviceError(f"The device {device} ran out of memory.", "Choose a smaller working size.") from error
-
-
-def working_size(width: int, height: int, short_side: int, align: int) -> tuple[int, int]:
-    """(width, height) the embedder sees: short side at most `short_side`, aspect kept, multiples of `align`, >= 16."""
-    scale = min(1.0, short_side / min(width, height))
-
-    def side(pixels: int) -> int:
-        return max(int(pixels * scale / align + 0.5) * align, 16)
-
-    return side(width), side(height)
+        raise OutOfMemoryError(f"The device {device} ran out of memory.", "Choose a smaller working size.") from error
 
 
 def _to_input(frame: Frame, size: tuple[int, int], device: torch.device) -> torch.Tensor:
     """H x W x 3 uint8 -> 1 x 3 x H' x W' uint8 on the device."""
-    rgb = frame.rgb
-    if size != (frame.width, frame.height):
-        shrinks = size[0] < frame.width
-        interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        rgb = np.asarray(cv2.resize(rgb, size, interpolation=interpolation), np.uint8)
+    rgb = picture_of_size(frame, size)
     tensor = torch.from_numpy(rgb if rgb.flags.writeable else rgb.copy())  # torch warns about read-only arrays
     return tensor.to(device).permute(2, 0, 1)[None]

@@ -27,11 +27,13 @@ class Frame:
         index: number in the source, from 0, in presentation order (live sources count captured frames, drops included).
         time_s: presentation time in seconds from the start of the source (live: `time.monotonic()` at capture).
         rgb: H x W x 3 uint8, C-contiguous; made read-only here, so nobody can alter a frame another thread holds.
+        small: the same picture at the size a tracker works at, made ahead (`engine.preparing`); None: not yet made.
     """
 
     index: int
     time_s: float
     rgb: Rgb
+    small: Rgb | None = None
 
     def __post_init__(self) -> None:
         if self.rgb.ndim != 3 or self.rgb.shape[2] != 3 or self.rgb.dtype != np.uint8:
@@ -39,6 +41,8 @@ class Frame:
         if not self.rgb.flags.c_contiguous:
             object.__setattr__(self, "rgb", np.ascontiguousarray(self.rgb))
         _freeze(self.rgb)
+        if self.small is not None:
+            _freeze(self.small)
 
     @property
     def width(self) -> int:
@@ -47,6 +51,11 @@ class Frame:
     @property
     def height(self) -> int:
         return int(self.rgb.shape[0])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the pixels."""
+        return self.rgb.nbytes + (0 if self.small is None else self.small.nbytes)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QResizeEvent
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QSizePolicy, QStatusBar, QWidget
 
-from engine.runtime.messages import EngineProgress, StatsSnapshot, WorkerState
+from engine.runtime.messages import EngineProgress, LiveQuality, StatsSnapshot, WorkerState
 from engine.video.source import SourceInfo
 
 
@@ -32,7 +32,8 @@ class Figure(QLabel):
         self._widest = 0
         self.setProperty("role", "figure")
         self.setAccessibleName(name)
-        self.setToolTip(f"{name}\n{tip}")
+        self._tip = f"{name}\n{tip}"
+        self.setToolTip(self._tip)
         self.setTextFormat(Qt.TextFormat.PlainText)
 
     def show_text(self, text: str) -> None:
@@ -42,6 +43,10 @@ class Figure(QLabel):
         self.setText(text)
         self._widest = max(self._widest, self.fontMetrics().horizontalAdvance(text) + 12)
         self.setMinimumWidth(self._widest)
+
+    def add_tip(self, text: str) -> None:
+        """Say more in the tool tip, below what it always says."""
+        self.setToolTip(f"{self._tip}\n{text}" if text else self._tip)
 
     @property
     def room(self) -> int:
@@ -148,7 +153,9 @@ class StatusBar(QStatusBar):
         if stats.model:
             self.model.show_text(stats.model)
         if stats.working_size is not None:
-            self.working_size.show_text(f"{stats.working_size[0]} × {stats.working_size[1]}")
+            text, why = self._quality(stats.live_quality)
+            self.working_size.show_text(f"{stats.working_size[0]} × {stats.working_size[1]}{text}")
+            self.working_size.add_tip(why)
         if stats.rss_bytes:
             bank = f"{size_text(stats.bank_bytes)} / " if stats.bank_bytes else ""
             self.memory.show_text(self.tr("Memory %1").replace("%1", bank + size_text(stats.rss_bytes)))
@@ -158,6 +165,20 @@ class StatusBar(QStatusBar):
         else:
             self._trouble = stats.source_status
         self._tell()
+
+    def _quality(self, quality: LiveQuality | None) -> tuple[str, str]:
+        """What the engine chose to keep up with a live source: a few words, and a sentence."""
+        if quality is None:
+            return "", ""
+        rate = f"{quality.target_fps:.0f}"
+        if quality.full and quality.holds:
+            return self.tr(" · full"), self.tr("Nothing had to be left out to hold %1 fps.").replace("%1", rate)
+        why = self.tr("Chosen to hold %1 fps, as menu Engine, Live rate asks.").replace("%1", rate)
+        if quality.references is not None:
+            why += " " + self.tr("Only %1 earlier frames are looked at.").replace("%1", str(quality.references))
+        if quality.holds:
+            return self.tr(" · holds %1 fps").replace("%1", rate), why
+        return self.tr(" · below %1 fps").replace("%1", rate), why
 
     def _tell(self) -> None:
         """Trouble comes before loading; both only as long as they last."""

@@ -1,4 +1,4 @@
-"""The Engine menu: model, working size, device, recipe."""
+"""The Engine menu: model, working size, live rate, device, recipe."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from PyQt6.QtWidgets import QFileDialog, QMenu, QWidget
 
 from app.bridge import EngineBridge
 from app.settings import Settings
-from engine.runtime.catalog import CatalogModel, list_devices, list_models, list_recipes, list_working_sizes
+from engine.runtime.catalog import (
+    CatalogModel,
+    list_devices,
+    list_live_rates,
+    list_models,
+    list_recipes,
+    list_working_sizes,
+)
 from engine.runtime.config import EngineConfig
 
 _DEVICE_NAMES = {"auto": "&Auto", "cpu": "&CPU", "cuda": "&NVIDIA GPU (CUDA)", "mps": "Apple &GPU (MPS)"}
@@ -25,6 +32,7 @@ def merged_config(options: EngineConfig, settings: Settings) -> EngineConfig:
     weights = settings.weights if model is not None else None
     recipe = settings.recipe if settings.recipe in list_recipes() else None
     size = settings.working_size if settings.working_size in list_working_sizes() else None
+    rate = settings.live_rate if settings.live_rate in (None, *list_live_rates()) else options.live_rate
     if options.model is not None:
         model, weights = options.model, options.weights
     return EngineConfig(
@@ -33,6 +41,7 @@ def merged_config(options: EngineConfig, settings: Settings) -> EngineConfig:
         device=settings.device if options.device == "auto" else options.device,
         working_size=options.working_size or size,
         weights=options.weights or weights,
+        live_rate=rate,
     )
 
 
@@ -52,6 +61,16 @@ class EngineMenu(QObject):
         sizes: list[tuple[str, int | None]] = [(self.tr("&Auto"), None)]
         sizes += [(f"{size} px", size) for size in list_working_sizes()]
         self._fill(menus["working_size"], sizes, config.working_size, self.choose_working_size)
+        rates: list[tuple[str, float | None]] = [(f"{rate:.0f} fps", rate) for rate in list_live_rates()]
+        rates.append((self.tr("As &fast as it can"), None))
+        self._fill(menus["live_rate"], rates, config.live_rate, self.choose_live_rate)
+        live_rate = menus["live_rate"].menuAction()
+        assert live_rate is not None  # a menu has an action
+        self._live_rate = live_rate
+        tip = self.tr("Live tracking chooses the largest working size that holds this rate, while that is automatic")
+        for action in menus["live_rate"].actions():
+            action.setToolTip(tip)
+        self._enable_live_rate()
         devices = [(_DEVICE_NAMES[name], name) for name in list_devices()]
         self._fill(menus["device"], devices, config.device, self.choose_device)
         recipes: list[tuple[str, str | None]] = [(self.tr("As the &model suggests"), None)]
@@ -121,6 +140,14 @@ class EngineMenu(QObject):
         self._settings.working_size = size
         self._apply(replace(self._config, working_size=size))
 
+    def choose_live_rate(self, rate: float | None) -> None:
+        self._settings.live_rate = rate
+        self._apply(replace(self._config, live_rate=rate))
+
+    def _enable_live_rate(self) -> None:
+        """A size that is fixed leaves nothing to choose."""
+        self._live_rate.setEnabled(self._config.working_size is None)
+
     def choose_device(self, device: str) -> None:
         self._settings.device = device
         self._apply(replace(self._config, device=device))
@@ -133,3 +160,4 @@ class EngineMenu(QObject):
         if config != self._config:
             self._config = config
             self._bridge.configure(config)
+            self._enable_live_rate()

@@ -122,8 +122,10 @@ class MemoryBank:
             return
         wanted = -(-count // OBJECT_BLOCK) * OBJECT_BLOCK
         grown = wanted - self.objects
-        for pool in (self._recent, self._keyframes):
-            new = torch.zeros(*pool.labels.shape[:-1], wanted, dtype=self.dtype, device=self.device)
+        pools = (self._recent, self._keyframes)
+        # Both before either is changed: when memory runs out here, the bank stays as it was.
+        roomier = [torch.zeros(*p.labels.shape[:-1], wanted, dtype=self.dtype, device=self.device) for p in pools]
+        for pool, new in zip(pools, roomier, strict=True):
             new[..., : self.objects] = pool.labels
             pool.labels = new
             for slot in pool.held:

@@ -32,6 +32,7 @@ class Propagator:
     ) -> None:
         self.recipe = recipe
         self.logit_scale = logit_scale
+        self.most_references: int | None = None  # recent ones that vote at most, the newest; None: all of the recipe's
         self.bank = MemoryBank(
             height=height,
             width=width,
@@ -85,6 +86,8 @@ class Propagator:
         positions = sample_reference_frames(target, recipe.sampling, references=recipe.references, reach=recipe.reach)
         by_position = {slot.position: slot for slot in held}
         chosen = [by_position[position] for position in positions if position in by_position]
+        if self.most_references is not None:
+            chosen = chosen[-self.most_references :]
         references = []
         for rank, slot in enumerate(reversed(chosen)):
             dense = not recipe.motion_prior or is_dense(target, rank)

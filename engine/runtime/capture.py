@@ -131,7 +131,8 @@ class CaptureWorker(Worker):
                 if not self.stopping:
                     self._core.say(Severity.WARNING, f"{source.info.name} ended.", "Open it again to go on.")
                 return
-            if not self._core.live_frame(self._generation, FramePacket(frame, frame.time_s), source.dropped):
+            packet = self._core.prepare(FramePacket(frame, frame.time_s))
+            if not self._core.live_frame(self._generation, packet, source.dropped):
                 return
 
     # -- files -----------------------------------------------------------------------------------------------------
@@ -255,7 +256,9 @@ class CaptureWorker(Worker):
             index = job.start
             while not job.beyond(index) and not self.stopping:
                 packet = self._read(source, index)
-                if packet is None or job.beyond(packet.frame.index) or not job.mailbox.put(packet):
+                if packet is None or job.beyond(packet.frame.index):
+                    break
+                if not job.mailbox.put(self._core.prepare(packet)):
                     break
                 index = packet.frame.index + 1
         job.mailbox.close()
@@ -278,6 +281,6 @@ class CaptureWorker(Worker):
                 block.append(packet)
                 index = packet.frame.index + 1
             for packet in reversed(block):
-                if not job.mailbox.put(packet):
+                if not job.mailbox.put(self._core.prepare(packet)):
                     return
             last = first - 1

@@ -9,6 +9,8 @@ from engine.commands.arguments import WORKING_SIZES
 from engine.propagation.recipe import RECIPES
 from models.registry import DEFAULT_MODEL, get_spec, model_names
 
+LIVE_RATES = (15.0, 24.0, 30.0)
+
 
 @dataclass(frozen=True)
 class CatalogModel:
@@ -56,6 +58,11 @@ def list_recipes() -> tuple[str, ...]:
 def list_devices(system: str = sys.platform) -> tuple[str, ...]:
     """Kinds of device this system can have; which of them is there is known once torch is loaded."""
     return ("auto", "cpu", "mps") if system == "darwin" else ("auto", "cpu", "cuda")
+
+
+def list_live_rates() -> tuple[float, ...]:
+    """Frames per second that `EngineConfig.live_rate` offers, apart from None."""
+    return LIVE_RATES
 
 
 def list_working_sizes() -> tuple[int, ...]:

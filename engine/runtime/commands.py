@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.runtime.config import EngineConfig
+from engine.runtime.messages import LiveQuality
 
 
 @dataclass(frozen=True)
@@ -45,3 +46,4 @@ class EngineFacts:
     bank_bytes: int = 0
     bank_frames: tuple[int, int] = (0, 0)
     working_size: tuple[int, int] | None = None
+    live_quality: LiveQuality | None = None

@@ -16,6 +16,8 @@ class EngineConfig:
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
         working_size: short side in pixels the engine works at (240, 320, 360, 480), or None for auto.
         weights: the user's own weights file for the model, None for the model's own.
+        live_rate: frames per second to hold on live sources by choosing the working size, while that is automatic;
+            None: every frame the source delivers.
     """
 
     model: str | None = None
@@ -23,3 +25,4 @@ class EngineConfig:
     device: str = "auto"
     working_size: int | None = None
     weights: Path | None = None
+    live_rate: float | None = 24.0

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 
 from engine.errors import UserError
+from engine.preparing import Preparation
 from engine.project.mask_store import LIVE_LIMIT, MaskStore, StoreChange
 from engine.runtime.commands import Configure, EngineCommand, EngineFacts, Reset
 from engine.runtime.events import EventQueue
@@ -58,7 +59,9 @@ class SessionCore:
         self.wanted: TrackRequest | None = None
         self.commands: deque[EngineCommand] = deque()
         self.facts = EngineFacts()
+        self.preparation: Preparation | None = None  # what the tracker will do to the next frame
         self.recorder: Callable[[DisplayItem], None] | None = None
+        self.watcher: Callable[[DisplayItem], None] | None = None
         self._fresh: DisplayItem | None = None  # not yet taken by the app
         self._taken: DisplayItem | None = None  # what the app shows
         self.deleted: list[int] = []  # objects deleted since the source was opened
@@ -133,6 +136,12 @@ class SessionCore:
             if isinstance(self.job, TrackJob):
                 self.job.mailbox.wake()
             self.lock.notify_all()
+
+    def prepare(self, packet: FramePacket) -> FramePacket:
+        """Make the small picture of a frame that is about to be tracked, in the thread that read it."""
+        with self.lock:
+            preparation = self.preparation if isinstance(self.job, TrackJob) else None
+        return packet if preparation is None else FramePacket(preparation.apply(packet.frame), packet.read_at)
 
     def packet_lost(self, job: TrackJob) -> None:
         """A frame the engine took was neither shown nor stored."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from engine.errors import DeviceError, UserError
@@ -17,6 +18,7 @@ from engine.runtime.jobs import FramePacket, TrackJob
 from engine.runtime.mailbox import MailboxClosed
 from engine.runtime.messages import EngineProgress, MaskKind, Severity
 from engine.runtime.results import StepNote, commit
+from engine.runtime.tuner import Tuner
 from engine.runtime.worker import Worker
 from engine.types import SegmentationResult
 
@@ -57,7 +59,9 @@ class EngineWorker(Worker):
         self._create = create_tracker
         self._on_ready = on_ready
         self._on_text = on_text
-        self._feeder = KeyframeFeeder(core, opener)
+        self._tuner = Tuner(lambda message, way_out: core.say(Severity.WARNING, message, way_out), core.clock)
+        self._feeder = KeyframeFeeder(core, opener, self._tuner)
+        self._tuned: TrackJob | None = None  # the job the tuner has begun
         self._tracker: Tracker | None = None
         self._served: TrackJob | None = None
         self._last: int | None = None  # frame of the tracker's last step that was stored and shown
@@ -124,7 +128,8 @@ class EngineWorker(Worker):
             failure = UserError("The engine cannot be started.", "The details are in the log file.")
         if failure is None:
             self._feeder.forget_all()
-            self._last = self._ahead = None
+            self._tuner.forget()
+            self._last = self._ahead = self._tuned = None
             self._stepped = False
             self._config = config
         else:
@@ -160,9 +165,11 @@ class EngineWorker(Worker):
             bank_bytes=tracker.bank_bytes,
             bank_frames=tracker.bank_frames,
             working_size=tracker.working_size,
+            live_quality=self._tuner.live_quality,
         )
         with self._core.lock:
             self._core.facts = facts
+            self._core.preparation = tracker.preparation
 
     # -- commands --------------------------------------------------------------------------------------------------
     def _run_commands(self) -> None:
@@ -176,12 +183,20 @@ class EngineWorker(Worker):
             self._obey(command)
 
     def _obey(self, command: EngineCommand) -> None:
-        if isinstance(command, Configure):
+        if isinstance(command, Configure) and not self._adapts(command.config):
             self._build(command.config)
             return
         if self._tracker is None:
             return
         tracker = self._tracker
+        if isinstance(command, Configure):
+            self._config = command.config
+            tracker.choose_working_size(command.config.working_size)
+            self._tuner.forget()
+            self._tuned = None
+            self._publish_facts()
+            self._tell("Ready", ready=True)
+            return
         if isinstance(command, DeleteObject):
             tracker.delete_object(command.object_id)
         elif isinstance(command, ForgetKeyframe):
@@ -193,23 +208,41 @@ class EngineWorker(Worker):
         else:
             tracker.reset()
             self._feeder.forget_all()
-            self._last = None
+            self._tuner.forget()
+            self._last = self._tuned = None
             self._stepped = False
         self._publish_facts()
 
+    def _adapts(self, config: EngineConfig) -> bool:
+        """Whether the tracker there is can do what is asked, without being built anew."""
+        former = self._config
+        same = replace(config, working_size=former.working_size, live_rate=former.live_rate) == former
+        return same and self._tracker is not None
+
     # -- tracking --------------------------------------------------------------------------------------------------
+    def _tune(self, job: TrackJob) -> None:
+        if self._tracker is None or self._tuned is job:
+            return
+        with self._core.lock:
+            info = self._core.info
+        if info is None:
+            return
+        self._tuner.begin(self._tracker, self._config, info, live=job.live)
+        self._tuned = job
+        self._publish_facts()
+
     def _track(self, job: TrackJob) -> None:
         first = True
-        if self._tracker is not None:
-            self._tracker.set_live(job.live)
         while not self.stopping:
             packet, done = None, False
             try:
+                self._tune(job)
                 if job.live and self._tracker is not None:
                     # A correction reaches the tracker at once; the frame tracked next is then the newest.
                     self._feeder.feed(self._tracker, job, self._last or 0, self._feeder.due(job, -1))
                 packet = job.mailbox.get()
                 self._run_commands()
+                self._tune(job)
                 if packet is None:
                     continue
                 if self._tracker is None or not self._core.is_current(job):
@@ -252,7 +285,8 @@ class EngineWorker(Worker):
             self._feeder.feed_any(tracker, job, index)
         if not tracker.object_ids:
             return False
-        tracker.recall(packet.frame, mask, core.store.confidence(index))
+        known = core.store.confidence(index)
+        self._tuner.attempt(tracker, lambda: tracker.recall(packet.frame, mask, known))
         self._ahead = None
         self._last = index
         core.show(job, packet)
@@ -284,12 +318,14 @@ class EngineWorker(Worker):
         version = keyframe.version if keyframe is not None else None
         note = StepNote.now(core, version)
         ahead, self._ahead = self._ahead, None
+        started, plain = time.perf_counter(), False
         if ahead is not None and ahead.result.frame.index == index and ahead.keyframe_version == version:
             result = ahead.result
         elif keyframe is not None:
             result = self._feeder.learn(tracker, packet.frame, keyframe)
         else:
-            result = tracker.step(packet.frame)
+            result = self._tuner.attempt(tracker, lambda: tracker.step(packet.frame))
+            plain = not due
         self._publish_facts()
         item = commit(core, job, packet, result, note)
         if item is None:
@@ -297,7 +333,9 @@ class EngineWorker(Worker):
             return False
         self._last = index
         self._stepped = True
-        recorder = core.recorder
-        if recorder is not None:
-            recorder(item)
+        if plain:
+            self._tuner.measured(tracker, time.perf_counter() - started)
+        for take in (core.recorder, core.watcher):
+            if take is not None:
+                take(item)
         return True

@@ -12,6 +12,7 @@ from engine.runtime.capture import Opener
 from engine.runtime.core import SessionCore
 from engine.runtime.jobs import TrackJob
 from engine.runtime.messages import Severity
+from engine.runtime.tuner import Tuner
 from engine.types import Frame, SegmentationResult
 from engine.video.source import FrameSource
 
@@ -41,9 +42,10 @@ def nearest_covering(store: MaskStore, candidates: Sequence[int], index: int, li
 class KeyframeFeeder:
     """Used by the engine thread alone."""
 
-    def __init__(self, core: SessionCore, opener: Opener) -> None:
+    def __init__(self, core: SessionCore, opener: Opener, tuner: Tuner) -> None:
         self._core = core
         self._opener = opener
+        self._tuner = tuner
         self._fed: dict[int, int] = {}  # frame index -> version the tracker has seen
 
     def forget_all(self) -> None:
@@ -58,7 +60,8 @@ class KeyframeFeeder:
 
     def learn(self, tracker: Tracker, frame: Frame, keyframe: Keyframe) -> SegmentationResult:
         """Show the tracker a keyframe; the user hears when an older one had to make room for it."""
-        result = tracker.step(frame, decode_mask(keyframe.encoded), touched=keyframe.touched)
+        mask = decode_mask(keyframe.encoded)
+        result = self._tuner.attempt(tracker, lambda: tracker.step(frame, mask, touched=keyframe.touched))
         self._seen(frame.index, keyframe)
         gone = tracker.evicted_keyframe
         if gone is not None:

@@ -24,7 +24,7 @@ class FrameCache:
         with self._lock:
             self._pop(frame.index)
             self._frames[frame.index] = frame
-            self._bytes += frame.rgb.nbytes
+            self._bytes += frame.nbytes
             while self._bytes > self._budget and len(self._frames) > ALWAYS_KEPT:
                 self._pop(next(iter(self._frames)))
 
@@ -49,4 +49,4 @@ class FrameCache:
     def _pop(self, index: int) -> None:
         frame = self._frames.pop(index, None)
         if frame is not None:
-            self._bytes -= frame.rgb.nbytes
+            self._bytes -= frame.nbytes

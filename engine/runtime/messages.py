@@ -172,6 +172,25 @@ class ExportRequest:
 
 
 @dataclass(frozen=True)
+class LiveQuality:
+    """What was chosen so that live tracking keeps up.
+
+    Attributes:
+        target_fps: the rate to hold.
+        short_side: pixels of the working size.
+        references: how many recent references vote, None for all.
+        full: True when there is nothing better to choose.
+        holds: False when even so the rate is not met (or not yet).
+    """
+
+    target_fps: float
+    short_side: int
+    references: int | None
+    full: bool
+    holds: bool
+
+
+@dataclass(frozen=True)
 class StatsSnapshot:
     """Figures for the status bar; None where there is nothing to measure yet.
 
@@ -186,6 +205,7 @@ class StatsSnapshot:
         rss_bytes: resident memory of the process.
         device: such as "cpu (bf16)" or "cuda:0 NVIDIA ... (fp16)"; "" before the engine is ready.
         working_size: (width, height) the engine works at, None before the first frame.
+        live_quality: what was chosen to keep up with a live source; None where the user chose, and for files.
         source_status: what the source is busy with instead of delivering frames ("Reconnecting to ..."), else "".
     """
 
@@ -201,5 +221,6 @@ class StatsSnapshot:
     device: str = ""
     model: str = ""
     working_size: tuple[int, int] | None = None
+    live_quality: LiveQuality | None = None
     source_status: str = ""
     worker_states: Mapping[str, WorkerState] = field(default_factory=dict)

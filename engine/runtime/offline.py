@@ -19,6 +19,7 @@ from engine.errors import ExportError, SourceError
 from engine.runtime.config import EngineConfig
 from engine.runtime.mailbox import Mailbox, MailboxClosed, Policy
 from engine.runtime.threads import let_waiting_threads_sleep
+from engine.runtime.tuner import Tuner
 from engine.types import Frame, Mask, SegmentationResult
 from engine.video.masks import davis_palette, read_mask
 from engine.video.open import open_source
@@ -48,6 +49,7 @@ class TrackReport:
         recipe: every field of the recipe (`Recipe.describe`).
         dropped: live frames nobody tracked; 0 for files.
         interrupted: Ctrl-C ended the run; the files hold what was tracked until then.
+        notes: where quality had to give way, in words for the user.
     """
 
     frames: int
@@ -59,6 +61,7 @@ class TrackReport:
     working_size: tuple[int, int] | None = None
     dropped: int = 0
     interrupted: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def mean_fps(self) -> float:
@@ -78,6 +81,7 @@ class TrackReport:
             lines.append(f"{self.dropped} live frames were dropped")
         if self.interrupted:
             lines.append("interrupted: the files hold what was tracked until then")
+        lines.extend(self.notes)
         return "\n".join(lines)
 
 
@@ -133,7 +137,7 @@ def track_file(
         output = _Output(source, out_dir, overlay, overwrite, opacity)
         stack.callback(output.finish)
         tracker = create_tracker(config, on_model_progress or (lambda text, fraction: None))
-        run = _Run(source, tracker, output, on_progress)
+        run = _Run(source, tracker, output, on_progress, config)
         return run.track(first, mask)
 
 
@@ -203,13 +207,16 @@ class _Run:
         tracker: Tracker,
         output: _Output,
         on_progress: Callable[[int, int | None], None] | None,
+        config: EngineConfig,
     ) -> None:
         self._source = source
         self._tracker = tracker
         self._output = output
         self._on_progress = on_progress or (lambda done, total: None)
         live = source.info.live
-        tracker.set_live(live)
+        self._notes: list[str] = []
+        self._tuner = Tuner(lambda message, way_out: self._notes.append(message), time.monotonic)
+        self._tuner.begin(tracker, config, source.info, live=live)
         self._frames: Mailbox[Frame] = Mailbox(1, Policy.NEWEST) if live else Mailbox(DECODED_AHEAD, Policy.BLOCK)
         self._read_error: Exception | None = None
         self._done = 0
@@ -221,9 +228,9 @@ class _Run:
         interrupted = False
         reader.start()
         try:
-            self._take(self._tracker.step(first, mask))
+            self._take(self._tuner.attempt(self._tracker, lambda: self._tracker.step(first, mask)))
             while (frame := self._next_frame()) is not None:
-                if not self._take(self._tracker.step(frame)):
+                if not self._take(self._step(frame)):
                     break
         except KeyboardInterrupt:
             interrupted = True
@@ -246,7 +253,14 @@ class _Run:
             working_size=self._tracker.working_size,
             dropped=self._source.dropped + self._frames.dropped if self._source.info.live else 0,
             interrupted=interrupted,
+            notes=tuple(self._notes),
         )
+
+    def _step(self, frame: Frame) -> SegmentationResult:
+        started = time.perf_counter()
+        result = self._tuner.attempt(self._tracker, lambda: self._tracker.step(frame))
+        self._tuner.measured(self._tracker, time.perf_counter() - started)
+        return result
 
     def _take(self, result: SegmentationResult) -> bool:
         if not self._output.put(result):
@@ -269,7 +283,7 @@ class _Run:
     def _read_all(self) -> None:
         try:
             while (frame := self._source.read()) is not None:
-                if not self._frames.put(frame):
+                if not self._frames.put(self._tracker.preparation.apply(frame)):
                     return
         except Exception as error:  # raised again by the main thread
             if not self._frames.closed:

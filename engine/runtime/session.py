@@ -192,7 +192,9 @@ class Session:
 
     # -- engine choices ----------------------------------------------------------------------------------------
     def configure(self, config: EngineConfig) -> None:
-        """Change model, recipe, device or working size; the tracker is rebuilt and re-fed with the keyframes."""
+        """Change model, recipe or device: the tracker is rebuilt and re-fed with the keyframes. The working size and
+        the live rate alone change on the way, and what the tracker remembers stays.
+        """
         with self._core.lock:
             if self._core.closed:
                 return
@@ -262,6 +264,7 @@ class Session:
             device=facts.device,
             model=facts.model,
             working_size=facts.working_size,
+            live_quality=facts.live_quality,
             source_status=self._sources.status,
             worker_states={
                 "capture": self._sources.state,
@@ -270,6 +273,21 @@ class Session:
             },
         )
 
+    def watch_results(self, watcher: Callable[[DisplayItem], None] | None) -> None:
+        """Call `watcher` with every tracked item, in the engine thread; None ends it. For measuring."""
+        with self._core.lock:
+            self._core.watcher = watcher
+
     @property
     def mode(self) -> Mode:
         return self._core.mode
+
+    @property
+    def ready(self) -> bool:
+        """Whether the engine can track."""
+        return self._core.engine_ready
+
+    @property
+    def recipe(self) -> str:
+        """Name of the recipe in use, "" before the engine is ready."""
+        return self._core.facts.recipe

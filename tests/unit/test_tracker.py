@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from engine.errors import DeviceError, MaskError, SizeMismatchError
+from engine.errors import DeviceError, MaskError, OutOfMemoryError, SizeMismatchError
+from engine.preparing import Preparation, working_size
 from engine.propagation.recipe import PAPER, ROBUST, Recipe
-from engine.tracker import Tracker, working_size
+from engine.tracker import Tracker
 from engine.types import Frame, Mask
 
 RED, GREEN, BLUE, GREY = (210, 40, 30), (40, 190, 60), (40, 60, 220), (120, 120, 120)
@@ -369,3 +370,109 @@ def test_automatic_working_size_is_smaller_for_live_sources_on_a_cpu() -> None:
         fixed.set_live(live)
         fixed.step(big, mask)
         assert fixed.working_size == (424, 240)
+
+
+def large(t: int) -> Frame:
+    """`scene` at 480 x 640, one square of 120 pixels and a blue one that is nobody's."""
+    small = scene(t, (20 + t, 16, RED), (64, 60, BLUE))
+    return Frame(t, t / 25, np.repeat(np.repeat(small.rgb, 5, 0), 5, 1))
+
+
+def large_mask(t: int) -> Mask:
+    return np.repeat(np.repeat(painted((96, 128), (20 + t, 16, 5)), 5, 0), 5, 1)
+
+
+@pytest.mark.parametrize("sizes", [(480, 192), (192, 480), (480, 420, 360, 320, 288, 240, 192, 240, 360, 480)])
+def test_masks_and_ids_stay_when_the_working_size_changes_on_the_way(sizes: tuple[int, ...]) -> None:
+    tracker = Tracker(ColourEmbedder(), ROBUST, working_size=sizes[0])
+    tracker.step(large(0), large_mask(0))
+    t = 0
+    for size in sizes:
+        tracker.set_quality(size)
+        for _ in range(2):
+            t += 1
+            result = tracker.step(large(t))
+            assert tracker.working_size == working_size(640, 480, size, 8)
+            assert set(np.unique(result.mask)) == {0, 5}
+            assert iou(result.mask == 5, large_mask(t) == 5) > 0.8
+    assert tracker.bank_frames == (1, min(ROBUST.history, 1 + t))
+
+
+def test_fewer_references_take_part_when_asked_and_all_of_them_again_later() -> None:
+    tracker = Tracker(ColourEmbedder(), ROBUST)
+    tracker.step(drifting(0), painted((96, 128), (8, 8, 1), (8, 64, 2)))
+    for t in range(1, 12):
+        tracker.step(drifting(t))
+
+    def asked(index: int) -> list[int]:
+        assert tracker._propagator is not None
+        return [slot.frame_index for slot, _ in tracker._propagator.recent_references(index)]
+
+    every = asked(12)
+    tracker.set_quality(tracker.short_side, references=3)
+    assert asked(12) == every[-3:]
+    tracker.set_live(False)
+    assert asked(12) == every
+
+
+def test_a_picture_prepared_ahead_gives_the_same_mask() -> None:
+    """And it is really looked at: a wrong one of the right size changes the mask."""
+    masks = []
+    for prepare in (
+        lambda frame: frame,
+        Preparation(240, 8).apply,
+        Preparation(192, 8).apply,  # of another size: not used
+        lambda frame: dataclasses.replace(frame, small=np.full((240, 320, 3), GREY, np.uint8)),
+    ):
+        tracker = Tracker(ColourEmbedder(), ROBUST, working_size=240)
+        assert tracker.preparation == Preparation(240, 8)
+        tracker.step(prepare(large(0)), large_mask(0))
+        masks.append(tracker.step(prepare(large(1))).mask)
+    assert np.array_equal(masks[0], masks[1])
+    assert np.array_equal(masks[0], masks[2])
+    assert not np.array_equal(masks[0], masks[3])
+
+
+def test_preparing_makes_what_is_needed_once_and_leaves_the_frame_alone() -> None:
+    frame = large(0)
+    prepared = Preparation(240, 8).apply(frame)
+    assert prepared.rgb is frame.rgb
+    assert prepared.small is not None
+    assert prepared.small.shape == (240, 320, 3)
+    assert not prepared.small.flags.writeable
+    assert prepared.nbytes == frame.rgb.nbytes + 240 * 320 * 3
+    assert Preparation(240, 8).apply(prepared) is prepared
+    assert Preparation(480, 8).apply(frame) is frame  # it has that size
+
+
+def test_a_new_object_for_which_memory_is_short_leaves_the_bank_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ninth object makes the columns grow; the second of the two allocations fails."""
+    tracker = Tracker(ColourEmbedder(), ROBUST)
+    rgb, mask, more = (
+        np.full((96, 128, 3), GREY, np.uint8),
+        np.zeros((96, 128), np.uint8),
+        np.zeros((96, 128), np.uint8),
+    )
+    for object_id, colour in enumerate(np.random.default_rng(0).integers(0, 256, (9, 3)), start=1):
+        part = slice(8 * object_id, 8 * object_id + 8)
+        rgb[part] = colour
+        more[part] = object_id
+        mask[part] = object_id if object_id < 9 else 0
+    frame = Frame(0, 0.0, rgb)
+    tracker.step(frame, mask)
+    zeros, calls = torch.zeros, []
+
+    def failing(*arguments: object, **options: object) -> torch.Tensor:
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise torch.OutOfMemoryError("injected")
+        return zeros(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "zeros", failing)
+        with pytest.raises(OutOfMemoryError):
+            tracker.step(dataclasses.replace(frame, index=1), more)
+    tracker.step(dataclasses.replace(frame, index=1), more)
+    result = tracker.step(dataclasses.replace(frame, index=2))
+    assert tracker.object_ids == tuple(range(1, 10))
+    assert (result.mask == more).mean() > 0.9

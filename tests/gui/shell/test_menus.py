@@ -13,7 +13,7 @@ from PyQt6.QtWidgets import QApplication, QFileDialog, QMenu
 
 from app.dialogs.stream_dialog import StreamDialog, is_stream_url
 from app.window.cameras import CameraMenu
-from engine.runtime.catalog import list_devices, list_models, list_recipes, list_working_sizes
+from engine.runtime.catalog import list_devices, list_live_rates, list_models, list_recipes, list_working_sizes
 from engine.runtime.config import EngineConfig
 
 
@@ -72,6 +72,8 @@ def test_the_engine_menu_lists_what_the_catalog_knows(shell: Any) -> None:
     menus = shell.window.menus
     assert [a.data() for a in menus["model"].actions()] == [model.name for model in list_models()]
     assert [a.data() for a in menus["working_size"].actions()] == [None, *list_working_sizes()]
+    assert [a.data() for a in menus["live_rate"].actions()] == [*list_live_rates(), None]
+    assert [a.data() for a in menus["live_rate"].actions() if a.isChecked()] == [24.0]
     assert [a.data() for a in menus["device"].actions()] == list(list_devices())
     assert [a.data() for a in menus["recipe"].actions()] == [None, *list_recipes()]
     (default,) = [model for model in list_models() if model.default]
@@ -88,6 +90,17 @@ def test_a_choice_is_applied_once(shell: Any) -> None:
     assert not sizes[0].isChecked()
     sizes[2].trigger()
     assert shell.session.names().count("configure") == 1
+
+
+def test_a_live_rate_is_chosen_while_the_size_is_automatic(shell: Any) -> None:
+    rates, sizes = shell.window.menus["live_rate"], shell.window.menus["working_size"].actions()
+    rates.actions()[-1].trigger()
+    assert shell.session.calls[-1] == ("configure", EngineConfig(live_rate=None))
+    sizes[1].trigger()
+    assert not rates.menuAction().isEnabled()
+    sizes[0].trigger()
+    assert rates.menuAction().isEnabled()
+    assert shell.session.calls[-1] == ("configure", EngineConfig(live_rate=None))
 
 
 def test_a_model_without_weights_asks_for_a_file(shell: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

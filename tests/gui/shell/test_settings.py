@@ -24,6 +24,7 @@ def test_choices_survive_a_restart(make_shell: Any, tmp_path: Path) -> None:
     first.window.canvas.set_brush_radius(33)
     first.window.engine_menu.choose_working_size(240)
     first.window.engine_menu.choose_device("cpu")
+    first.window.engine_menu.choose_live_rate(15.0)
     first.window.engine_menu.choose_model("resnet50")
     first.window.settings.set_last_folder("export", tmp_path)
     first.window.resize(781, 655)
@@ -40,7 +41,7 @@ def test_choices_survive_a_restart(make_shell: Any, tmp_path: Path) -> None:
     assert window.settings.recent == ["/videos/clip.mp4"]
     assert window.settings.last_folder("export") == str(tmp_path)
     config = merged_config(EngineConfig(), window.settings)
-    assert config == EngineConfig(model="resnet50", device="cpu", working_size=240)
+    assert config == EngineConfig(model="resnet50", device="cpu", working_size=240, live_rate=15.0)
 
 
 def test_a_hidden_object_list_stays_hidden(make_shell: Any) -> None:

@@ -12,7 +12,16 @@ from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QApplication
 
 from app.state.objects import ObjectList
-from engine.runtime.messages import DisplayItem, EngineProgress, MaskKind, Mode, Notice, Severity, StatsSnapshot
+from engine.runtime.messages import (
+    DisplayItem,
+    EngineProgress,
+    LiveQuality,
+    MaskKind,
+    Mode,
+    Notice,
+    Severity,
+    StatsSnapshot,
+)
 
 Key = Qt.Key
 
@@ -471,6 +480,25 @@ def test_figures_are_shown(shell: Any) -> None:
     shell.window.resize(1400, 700)
     QApplication.processEvents()
     assert all(figure.isVisible() for figure in status._left)
+
+
+@pytest.mark.parametrize(
+    ("quality", "text", "tip"),
+    [
+        (LiveQuality(24.0, 320, None, full=False, holds=True), "568 × 320 · holds 24 fps", "Live rate"),
+        (LiveQuality(30.0, 192, 4, full=False, holds=False), "568 × 320 · below 30 fps", "Only 4 earlier frames"),
+        (LiveQuality(30.0, 480, None, full=True, holds=True), "568 × 320 · full", "Nothing had to be left out"),
+        (None, "568 × 320", "Working size"),
+    ],
+)
+def test_the_quality_chosen_for_a_live_source_is_told(
+    shell: Any, quality: LiveQuality | None, text: str, tip: str
+) -> None:
+    shell.open("camera:0")
+    shell.session.stats_now = StatsSnapshot(working_size=(568, 320), live_quality=quality)
+    shell.window.bridge._poll_stats()
+    assert shell.window.status.working_size.text() == text
+    assert tip in shell.window.status.working_size.toolTip()
 
 
 def test_a_narrow_window_leaves_figures_out_instead_of_cutting_them(shell: Any) -> None:

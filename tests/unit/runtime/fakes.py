@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from engine.errors import MaskError, SourceError
+from engine.preparing import Preparation
 from engine.runtime.config import EngineConfig
 from engine.runtime.messages import DisplayItem, Event, ModeChanged, Notice
 from engine.runtime.session import Session
@@ -185,7 +186,9 @@ class FakeTracker:
 
     def __init__(self, bell: threading.Event | None = None, model: str = "fake") -> None:
         self.embedder = SimpleNamespace(name=model)
-        self.recipe = SimpleNamespace(name="shift", describe=lambda: "name=shift")
+        self.recipe = SimpleNamespace(name="shift", describe=lambda: "name=shift", references=7)
+        self.short_side = 480
+        self.sizes: list[tuple[int, int | None]] = []
         self._bell = bell
         self.calls: list[tuple[str, int]] = []
         self.touched: list[frozenset[int] | None] = []
@@ -239,6 +242,19 @@ class FakeTracker:
 
     def set_live(self, live: bool) -> None: ...
 
+    def choose_working_size(self, short_side: int | None) -> None:
+        self.short_side = short_side or 480
+
+    def set_quality(self, short_side: int, references: int | None = None) -> None:
+        self.short_side = short_side
+        self.sizes.append((short_side, references))
+
+    def release_memory(self) -> None: ...
+
+    @property
+    def preparation(self) -> Preparation:
+        return Preparation(self.short_side, 1)
+
     def rewind(self, frame_index: int, direction: int) -> None:
         self._recent = [i for i in self._recent if 0 <= (frame_index - i) * direction < 7]
 
@@ -275,7 +291,15 @@ class FakeTracker:
 class Driver:
     """A session with fake parts; `wait` blocks until something holds, woken by every event and every shown frame."""
 
-    def __init__(self, sources: dict[str, object], config: EngineConfig | None = None, start: bool = True) -> None:
+    def __init__(
+        self,
+        sources: dict[str, object],
+        config: EngineConfig | None = None,
+        start: bool = True,
+        make_tracker: Callable[[EngineConfig], object] | None = None,
+    ) -> None:
+        """`make_tracker`: of the test's own, instead of `FakeTracker`."""
+        self.make_tracker = make_tracker
         self.sources = sources
         self.opened: list[str] = []
         self.trackers: list[FakeTracker] = []
@@ -327,6 +351,8 @@ class Driver:
         if self.build_error is not None:
             error, self.build_error = self.build_error, None
             raise error
+        if self.make_tracker is not None:
+            return self.make_tracker(config)
         self.trackers.append(FakeTracker(self._bell, config.model or "fake"))
         return self.trackers[-1]
 
