@@ -35,6 +35,7 @@ COMMANDS: dict[str, Command] = {
     "eval": Command("engine.commands.eval", "measure quality and speed on an annotated data set"),
     "score": Command("engine.commands.score", "compare masks with ground truth"),
     "train": Command("engine.commands.train", "train an embedding network on annotated videos or stills"),
+    "bench": Command("engine.commands.bench", "measure the speed of this machine, stage by stage"),
     "models": Command("engine.commands.models", "list the networks that can track"),
     "doctor": Command("engine.commands.doctor", "check this machine and say what to mend"),
 }

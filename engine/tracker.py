@@ -275,6 +275,16 @@ class Tracker:
         return describe_device(self.embedder.device, self.embedder.dtype)
 
     # -- parts of a step ---------------------------------------------------------------------------------------
+    @torch.inference_mode()
+    def embed(self, frame: Frame) -> torch.Tensor:
+        """The frame's embedding at the working size, h x w x C cells; remembers nothing.
+
+        Raises:
+            OutOfMemoryError: as `step`.
+        """
+        with _memory_errors(self.embedder.device):
+            return self._embed(frame, {})
+
     def _embed(self, frame: Frame, timings: dict[str, float]) -> torch.Tensor:
         return self._embed_detailed(frame, timings)[0]
 

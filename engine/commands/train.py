@@ -50,10 +50,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from engine.errors import UserError
-    from engine.runtime.threads import let_waiting_threads_sleep
+    from engine.runtime.threads import prepare_computing
     from engine.training.config_file import read_config
 
-    let_waiting_threads_sleep()
+    prepare_computing()
 
     weights = options.weight or [1.0] * len(options.data)
     if not len(options.data) == len(options.dataset) == len(weights):

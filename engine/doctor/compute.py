@@ -71,7 +71,7 @@ def graphics_driver() -> list[Check]:
     return [Check("graphics driver", Status.WARN, detail, remedy)]
 
 
-def _processor_name() -> str:
+def processor_name() -> str:
     with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as file:
         for line in file:
             if line.startswith("model name"):
@@ -87,7 +87,7 @@ def processor() -> list[Check]:
     capability = torch.backends.cpu.get_cpu_capability()
     amx = getattr(torch.cpu, "_is_amx_tile_supported", None)
     features = [capability, *(["AMX"] if amx is not None and amx() else []), *(["bf16"] if cpu_has_bf16() else [])]
-    detail = f"{_processor_name()}: {', '.join(features)}; {torch.get_num_threads()} threads"
+    detail = f"{processor_name()}: {', '.join(features)}; {torch.get_num_threads()} threads"
     detail += f" of {os.cpu_count()} processors"
     slow = capability == "DEFAULT" and platform.machine().lower() in ("x86_64", "amd64")
     if slow and not torch.cuda.is_available():

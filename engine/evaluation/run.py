@@ -17,7 +17,7 @@ from engine.evaluation.datasets import Dataset, DatasetError, VideoSequence
 from engine.evaluation.provenance import provenance_of
 from engine.evaluation.record import RunRecord, SequenceRun
 from engine.runtime.config import EngineConfig
-from engine.runtime.threads import let_waiting_threads_sleep
+from engine.runtime.threads import prepare_computing
 from engine.types import Frame, Mask, SegmentationResult
 from engine.video.folder import ImageFolderSource
 from engine.video.masks import write_mask
@@ -55,7 +55,7 @@ def track_dataset(
     """
     config = config or EngineConfig()
     RunRecord.check(out, overwrite=overwrite)
-    let_waiting_threads_sleep()
+    prepare_computing()
     from engine.runtime.factory import create_tracker
 
     tracker = create_tracker(config, on_model_progress)

@@ -158,7 +158,7 @@ class _Run:
         item = self._shown
         assert item is not None
         session.freeze()
-        first = _first_mask(mask, item.frame.width, item.frame.height)
+        first = first_mask(mask, item.frame.width, item.frame.height)
         session.set_mask(item.frame, first, [int(i) for i in np.unique(first) if i])
         session.watch_results(self._result)
         session.track()
@@ -242,7 +242,7 @@ class _Run:
         )
 
 
-def _first_mask(mask: Mask | Path | None, width: int, height: int) -> Mask:
+def first_mask(mask: Mask | Path | None, width: int, height: int) -> Mask:
     if isinstance(mask, Path):
         return read_mask(mask, (width, height), resize=True)
     if mask is not None:

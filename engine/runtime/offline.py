@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from engine.errors import ExportError, SourceError
 from engine.runtime.config import EngineConfig
 from engine.runtime.mailbox import Mailbox, MailboxClosed, Policy
-from engine.runtime.threads import let_waiting_threads_sleep
+from engine.runtime.threads import prepare_computing
 from engine.runtime.tuner import Tuner
 from engine.types import Frame, Mask, SegmentationResult
 from engine.video.masks import davis_palette, read_mask
@@ -86,7 +86,7 @@ class TrackReport:
 
 
 def _create_tracker(config: EngineConfig, progress: ModelProgress) -> Tracker:
-    let_waiting_threads_sleep()
+    prepare_computing()
     from engine.runtime.factory import create_tracker
 
     return create_tracker(config, progress)

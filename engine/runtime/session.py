@@ -35,7 +35,7 @@ from engine.runtime.messages import (
     WorkerState,
 )
 from engine.runtime.sources import SourceManager
-from engine.runtime.threads import let_waiting_threads_sleep
+from engine.runtime.threads import prepare_computing
 from engine.runtime.transport import Transport
 from engine.runtime.writer import WriterWorker
 from engine.types import Frame, Mask
@@ -54,7 +54,7 @@ def _open_source(uri: str) -> FrameSource:
 
 
 def _create_tracker(config: EngineConfig, progress: Progress) -> Tracker:
-    let_waiting_threads_sleep()
+    prepare_computing()
     from engine.runtime.factory import create_tracker  # imports torch: seconds, in the engine thread
 
     return create_tracker(config, progress)
