@@ -240,6 +240,7 @@ _TABLE = (
 )  # fmt: skip
 
 FORMATS: dict[str, ExportFormat] = {format_.key: format_ for format_ in _TABLE}
+DEFAULT_FORMAT = "masks"
 
 
 def find_format(key: str) -> ExportFormat:
