@@ -240,7 +240,7 @@ class ExportDialog(QDialog):
         order = [self.formats, *self.options.fields.values(), self.range.which]
         for before, after in pairwise(order):
             QWidget.setTabOrder(before, after)
-        self._target_label.setText(self.tr("Target &folder") if format_.makes_folder else self.tr("Target &file"))
+        self._target_label.setText(self.tr("&Target folder") if format_.makes_folder else self.tr("&Target file"))
         self.target.setAccessibleName(self.tr("Target folder") if format_.makes_folder else self.tr("Target file"))
         current = self.target.text().strip()
         if current and current != self._suggested:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from PyQt6.QtCore import Qt, QTimer
 from PyQt6.QtTest import QTest
-from PyQt6.QtWidgets import QApplication, QComboBox, QDialog, QFileDialog, QMessageBox, QSpinBox
+from PyQt6.QtWidgets import QApplication, QComboBox, QDialog, QFileDialog, QLabel, QMessageBox, QPushButton, QSpinBox
 
 from app.dialogs.export_dialog import ExportDialog
 from app.dialogs.export_options import RangeChooser
@@ -220,6 +220,17 @@ def test_the_keyboard_reaches_everything(painted: Any) -> None:
         reached.add(QApplication.focusWidget())
     wanted = [dialog.formats, dialog.range.which, dialog.target, dialog.browse, dialog.start_button]
     assert {*wanted, dialog.close_button, dialog.options.fields["outline"]} <= reached
+    dialog.reject()
+
+
+def test_no_two_parts_answer_to_one_letter(painted: Any) -> None:
+    dialog = open_dialog(painted, "overlay")
+    texts = [label.text() for label in dialog.findChildren(QLabel) if label.buddy() is not None]
+    texts += [button.text() for button in dialog.findChildren(QPushButton)]
+    letters = [text[text.index("&") + 1].lower() for text in texts if "&" in text]
+    assert sorted(letters) == sorted(set(letters)) == ["e", "f", "h", "o", "t"]
+    QTest.keyClick(dialog, Qt.Key.Key_T, Qt.KeyboardModifier.AltModifier)
+    assert QApplication.focusWidget() is dialog.target
     dialog.reject()
 
 
