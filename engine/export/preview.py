@@ -57,7 +57,7 @@ def preview_text(
         options = {**format_.complete(request.options)}
         if is_folder:
             options["pictures"] = False
-        context = ExportContext(request, format_, options, ids, Path(folder), info, clock)
+        context = ExportContext(request, format_, options, lambda: ids, Path(folder), info, clock)
         writer = writer_of(format_)(context)
         try:
             writer.begin_part(0)

@@ -20,6 +20,7 @@ from typing import Any
 
 import av.error
 import numpy as np
+import psutil
 
 from engine.errors import ExportError, MaskError
 from engine.export.clock import SourceClock, clock_of
@@ -51,8 +52,23 @@ def unfinished_beside(target: Path) -> Path:
 def discard_unfinished(target: Path) -> None:
     """Remove what an interrupted export has left beside its target; nothing else is ever touched."""
     folder = unfinished_beside(target)
-    if (folder / _JOB).is_file() and not folder.is_symlink():
+    if (folder / _JOB).is_file() and not folder.is_symlink() and not _someone_else_in(folder):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _job_in(folder: Path) -> dict[str, Any]:
+    """What is being made there; empty where nothing is, or nothing that can be read."""
+    try:
+        job = json.loads((folder / _JOB).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return job if isinstance(job, dict) else {}
+
+
+def _someone_else_in(folder: Path) -> bool:
+    """Whether another program that is still running makes these parts."""
+    process = _job_in(folder).get("process")
+    return isinstance(process, int) and process != os.getpid() and psutil.pid_exists(process)
 
 
 def with_suffix(target: Path, format_: ExportFormat) -> Path:
@@ -155,14 +171,14 @@ class _Job:
                 source.close()
             if self._prepared and not self._part_ticks:  # nothing to go on with
                 shutil.rmtree(self._staging, ignore_errors=True)
+            elif self._prepared and self._staging.is_dir():
+                self._let_go()
 
     def _check(self) -> None:
         if self._cancelled():
             raise _CancelledError
 
     def _context(self, source: FrameSource | None) -> ExportContext:
-        chosen = self._request.object_ids
-        ids = tuple(i for i in self._masks.object_ids if chosen is None or i in chosen)
         info: SourceInfo | None = None
         clock: SourceClock | None = None
         if source is not None:
@@ -179,8 +195,20 @@ class _Job:
         else:
             self._total = len(self._wanted())
         return ExportContext(
-            self._request, self._format, self._options, ids, self._staging, info, clock, self._part_ticks, self._check
+            self._request,
+            self._format,
+            self._options,
+            self._find_objects,
+            self._staging,
+            info,
+            clock,
+            self._part_ticks,
+            self._check,
         )
+
+    def _find_objects(self) -> tuple[int, ...]:
+        chosen = self._request.object_ids
+        return tuple(i for i in self._masks.object_ids if chosen is None or i in chosen)
 
     @staticmethod
     def _time_of(source: FrameSource, index: int) -> float:
@@ -269,21 +297,25 @@ class _Job:
         key = self._key()
         if self._staging.is_symlink() or (self._staging.exists() and not (self._staging / _JOB).is_file()):
             raise ExportError(f"{self._staging} is in the way.", "Remove it or choose another name.")
-        if self._known_key() != key:
+        if _someone_else_in(self._staging):
+            raise ExportError(
+                f"{self._request.target} is being exported already.",
+                f"Wait for it; if that is not so, delete {self._staging}.",
+            )
+        if _job_in(self._staging).get("key") != key:
             discard_unfinished(self._request.target)
         self._staging.mkdir(exist_ok=True)
         self._prepared = True
         with replacing(self._staging / _JOB) as temporary:
-            temporary.write_text(json.dumps({"key": key}), "utf-8")
+            temporary.write_text(json.dumps({"key": key, "process": os.getpid()}), "utf-8")
         while (record := self._read_part(len(self._part_ticks))) is not None:
             self._part_ticks.append([int(tick) for tick in record["ticks"]])
             self._next = int(record["next"])
 
-    def _known_key(self) -> str | None:
-        try:
-            return str(json.loads((self._staging / _JOB).read_text("utf-8"))["key"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
+    def _let_go(self) -> None:
+        """Nobody works on the parts any more."""
+        with contextlib.suppress(OSError), replacing(self._staging / _JOB) as temporary:
+            temporary.write_text(json.dumps({"key": self._key(), "process": None}), "utf-8")
 
     def _read_part(self, number: int) -> Any:
         try:

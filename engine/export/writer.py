@@ -46,7 +46,7 @@ class ExportContext:
     Attributes:
         info, clock: of the source; None for writers that do not read it.
         options: complete.
-        object_ids: that may occur.
+        find_objects: gives the ids that may occur; for masks in files that takes reading them all.
         staging: folder of the unfinished export; what is finished goes to `out` (a file or a folder in it).
         part_ticks: times of the frames of each finished part, filled by the runner.
         check: to be called now and then in `finish`; raises when the export is cancelled.
@@ -55,7 +55,7 @@ class ExportContext:
     request: ExportRequest
     format: ExportFormat
     options: Mapping[str, Value]
-    object_ids: tuple[int, ...]
+    find_objects: Callable[[], tuple[int, ...]]
     staging: Path
     info: SourceInfo | None = None
     clock: SourceClock | None = None
@@ -86,6 +86,11 @@ class ExportContext:
     def object_name(self, object_id: int) -> str:
         names = {known.id: known.name for known in self.request.objects}
         return names.get(object_id) or f"object {object_id}"
+
+    @property
+    def object_ids(self) -> tuple[int, ...]:
+        """Ids that may occur, ascending."""
+        return self.find_objects()
 
     @property
     def objects(self) -> list[ExportObject]:

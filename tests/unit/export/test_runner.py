@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
+import os
 import subprocess
 import sys
 
@@ -111,6 +113,31 @@ def test_a_part_that_was_not_finished_is_made_again(media, tmp_path):
     (folder / "00001.mp4").write_bytes(b"half")
     assert export(path, target).resumed == PART
     assert len(frame_times(target)) == COUNT
+
+
+def test_two_programs_do_not_make_the_same_file(media, tmp_path):
+    """The other one is this test's parent process, which surely lives."""
+    path, target = media("sound.mp4"), tmp_path / "out.mp4"
+    export(path, target, cancelled=after(9))
+    job = unfinished_beside(target) / "job.json"
+    left = json.loads(job.read_text())
+    assert left["process"] is None
+    job.write_text(json.dumps({**left, "process": os.getppid()}))
+    with pytest.raises(ExportError, match="being exported already"):
+        export(path, target)
+    discard_unfinished(target)
+    assert (unfinished_beside(target) / "00001.done").is_file()
+    job.write_text(json.dumps({**left, "process": 2**22 + 1}))  # beyond the largest process number: it died
+    assert export(path, target).resumed == 2 * PART
+
+
+def test_a_damaged_note_of_the_job_begins_anew(media, tmp_path):
+    path, target = media("sound.mp4"), tmp_path / "out.mp4"
+    export(path, target, cancelled=after(9))
+    (unfinished_beside(target) / "job.json").write_text("[]")
+    outcome = export(path, target)
+    assert outcome.complete
+    assert outcome.resumed == 0
 
 
 def test_only_an_unfinished_export_is_discarded(media, tmp_path):
