@@ -396,13 +396,13 @@ class ExportDialog(QDialog):
         self.start_button.setFocus()
 
     def _has_parts(self) -> bool:
-        from engine.export.runner import unfinished_beside
+        from engine.export.staging import unfinished_beside
 
         return self._unfinished is not None and unfinished_beside(self._unfinished).is_dir()
 
     def _discard(self) -> None:
         """Finished parts of an export that nobody wants to continue."""
-        from engine.export.runner import discard_unfinished
+        from engine.export.staging import discard_unfinished
 
         if self._unfinished is not None:
             discard_unfinished(self._unfinished)

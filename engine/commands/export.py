@@ -87,7 +87,8 @@ def run(options: argparse.Namespace) -> int:
 
     from engine.export.masks import open_masks
     from engine.export.request import ExportRequest
-    from engine.export.runner import run_export, unfinished_beside, with_suffix
+    from engine.export.runner import run_export, with_suffix
+    from engine.export.staging import unfinished_beside
 
     request = ExportRequest(
         format_.key, options.out, given, first, last, object_ids, names, overwrite=options.overwrite

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from engine.video.source import SourceKind
 
 _BT709 = 1  # AVCOL_PRI_BT709 = AVCOL_TRC_BT709 = AVCOL_SPC_BT709
 _MPEG_RANGE = 1  # AVCOL_RANGE_MPEG
+_UNREADABLE = (av.error.InvalidDataError, av.error.EOFError, IndexError)
 _H264_CRF = {"high": "17", "medium": "22", "small": "28"}
 _VP9_CRF = {"high": "20", "medium": "30", "small": "40"}
 
@@ -122,39 +124,55 @@ class VideoWriter(FormatWriter):
     def _assemble(self, out: Any) -> None:
         parts = self.context.part_ticks
         ticks = [tick for part in parts for tick in part]
-        with av.open(self._part(0)) as first:
-            stream = out.add_stream_from_template(first.streams.video[0])
+        try:
+            with av.open(self._part(0)) as first:
+                stream = out.add_stream_from_template(first.streams.video[0])
+        except _UNREADABLE as error:
+            raise self._damaged(0) from error
         stream.time_base = self._clock.unit
         self.describe(stream)
         sound = self._sound(out, ticks)
         position = 0
         try:
             for number, part in enumerate(parts):
-                written = 0
-                with av.open(self._part(number)) as file:
-                    for packet in file.demux(file.streams.video[0]):
-                        if not packet.size:
-                            continue
-                        self.context.check()
-                        here = position + written
-                        written += 1
-                        following = ticks[here + 1] if here + 1 < len(ticks) else ticks[here] + self._clock.step
-                        packet.time_base = self._clock.unit
-                        packet.pts = packet.dts = ticks[here]
-                        packet.duration = following - ticks[here]
-                        packet.stream = stream
-                        if sound is not None:
-                            sound.feed(ticks[here] * self._clock.unit)
-                        out.mux(packet)
-                if written != len(part):
-                    raise ExportError(f"Part {number} of the export is damaged.", "Export again.")
-                position += written
+                for here, packet in enumerate(self._packets(number, len(part)), start=position):
+                    self.context.check()
+                    following = ticks[here + 1] if here + 1 < len(ticks) else ticks[here] + self._clock.step
+                    packet.time_base = self._clock.unit
+                    packet.pts = packet.dts = ticks[here]
+                    packet.duration = following - ticks[here]
+                    packet.stream = stream
+                    if sound is not None:
+                        sound.feed(ticks[here] * self._clock.unit)
+                    out.mux(packet)
+                position += len(part)
             if sound is not None:
                 sound.feed(None)
         finally:
             if sound is not None:
                 sound.close()
         self._note(sound)
+
+    def _packets(self, number: int, count: int) -> Iterator[Any]:
+        """The packets of a part, which must be as many as it has frames."""
+        position = 0
+        try:
+            with av.open(self._part(number)) as file:
+                for packet in file.demux(file.streams.video[0]):
+                    if packet.size:
+                        position += 1
+                        yield packet
+        except _UNREADABLE as error:
+            raise self._damaged(number) from error
+        if position != count:
+            raise self._damaged(number)
+
+    def _damaged(self, number: int) -> ExportError:
+        """The part counts as not finished from now on."""
+        self.context.part_file(number, ".done").unlink(missing_ok=True)
+        return ExportError(
+            f"A part of {self.context.request.target} is damaged.", "Begin it once more: the same export mends it."
+        )
 
     def describe(self, stream: Any) -> None:
         """Tags of the stream in the result."""

@@ -19,8 +19,9 @@ from engine.errors import ExportError, MaskError, SourceError
 from engine.export import runner, video
 from engine.export.formats import FORMATS, OptionError
 from engine.export.request import ExportRequest
-from engine.export.runner import discard_unfinished, run_export, unfinished_beside
-from tests.unit.export.material import COUNT, HEIGHT, WIDTH, Masks, frame_times, masks_for, probe
+from engine.export.runner import run_export
+from engine.export.staging import discard_unfinished, unfinished_beside
+from tests.unit.export.material import COUNT, HEIGHT, WIDTH, Masks, decode, frame_times, masks_for, probe
 
 PART = 4
 
@@ -33,13 +34,19 @@ def content(path):
     """What an export is, independent of when it was made."""
     if path.is_dir():
         return {name: content(path / name) for name in tree(path)}
-    if path.suffix in (".mp4", ".mov", ".webm"):
-        command = ["ffmpeg", "-v", "error", "-i", str(path), "-map", "0", "-c", "copy", "-f", "framehash", "-"]
-        return subprocess.run(command, check=True, capture_output=True, timeout=60).stdout
     if path.suffix == ".npz":
         with np.load(path) as archive:
             return {name: archive[name].tobytes() for name in archive.files}
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def assert_same(made, expected):
+    if made.suffix not in (".mp4", ".mov", ".webm"):
+        assert content(made) == content(expected)
+        return
+    assert frame_times(made) == frame_times(expected)
+    difference = np.abs(decode(made, "rgb24", 3).astype(int) - decode(expected, "rgb24", 3))
+    assert difference.mean() < 0.5  # encoders with threads need not give the same bits twice
 
 
 def after(frames):
@@ -76,7 +83,7 @@ def test_a_cancelled_export_goes_on_and_ends_as_if_never_interrupted(media, tmp_
     assert not unfinished_beside(target).exists()
     other = tmp_path / f"other{FORMATS[format_].suffix}"
     export(path, other, format_)
-    assert content(target) == content(other)
+    assert_same(target, other)
 
 
 def test_cancelling_before_the_first_part_leaves_nothing(media, tmp_path):
@@ -138,6 +145,20 @@ def test_a_damaged_note_of_the_job_begins_anew(media, tmp_path):
     outcome = export(path, target)
     assert outcome.complete
     assert outcome.resumed == 0
+
+
+def test_a_part_that_proves_damaged_is_made_again_the_next_time(media, tmp_path):
+    """As after a power cut that took back what was thought to be written."""
+    path, target = media("sound.mp4"), tmp_path / "out.mp4"
+    export(path, target, cancelled=after(COUNT + 3))
+    shorter = (unfinished_beside(target) / "00003.mp4").read_bytes()  # 2 frames instead of 4
+    for number, content in ((2, shorter), (1, b""), (0, b"nonsense")):
+        (unfinished_beside(target) / f"{number:05d}.mp4").write_bytes(content)
+        with pytest.raises(ExportError, match="the same export mends it"):
+            export(path, target)
+        assert not target.exists()
+    assert export(path, target).resumed == 0
+    assert len(frame_times(target)) == COUNT
 
 
 def test_only_an_unfinished_export_is_discarded(media, tmp_path):
