@@ -14,16 +14,11 @@ from PyQt6.QtGui import QCloseEvent
 from PyQt6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
-    QFileDialog,
     QFormLayout,
     QFrame,
     QHBoxLayout,
     QLabel,
-    QLineEdit,
-    QListWidget,
-    QListWidgetItem,
     QMessageBox,
-    QProgressBar,
     QPushButton,
     QScrollArea,
     QVBoxLayout,
@@ -32,9 +27,10 @@ from PyQt6.QtWidgets import (
 
 from app.bridge import EngineBridge
 from app.dialogs.export_options import ObjectChooser, OptionForm, RangeChooser
+from app.dialogs.export_parts import FormatList, ProgressStrip
 from app.dialogs.export_preview import ExportPreview
+from app.dialogs.export_target import TargetRow, is_occupied
 from app.settings import Settings
-from engine.export.formats import FORMATS, ExportFormat
 from engine.export.request import ExportObject, ExportRequest, Value
 from engine.runtime.messages import DisplayItem, ExportProgress
 from engine.video.source import SourceInfo, SourceKind
@@ -81,8 +77,6 @@ class ExportDialog(QDialog):
         opacity = round(100 * start.opacity)
         self._values: dict[str, dict[str, Value]] = {"overlay": {"opacity": opacity}, "gif": {"opacity": opacity}}
         self._item = start.item
-        self._folder = Path(settings.last_folder("export") or _home_of(info))
-        self._suggested = ""
         self._make_parts()
         self._lay_out()
         self._preview_timer = QTimer(self)
@@ -90,37 +84,21 @@ class ExportDialog(QDialog):
         self._preview_timer.setInterval(_PREVIEW_MS)
         self._preview_timer.timeout.connect(self._show_preview)
         self._connect()
-        self._select(settings.export_format)
+        self.formats.choose(settings.export_format)
         self._fit_to_screen()
 
     # -- parts -------------------------------------------------------------------------------------------------
     def _make_parts(self) -> None:
-        self.formats = QListWidget()
-        self.formats.setAccessibleName(self.tr("Format"))
-        self.formats.setMinimumWidth(150)
-        self.formats.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._fill_formats()
+        self.formats = FormatList()
         self.summary = QLabel()
         self.summary.setWordWrap(True)
         self.preview = ExportPreview()
         self.options = OptionForm()
         self.range = RangeChooser(self._info.frame_count, self._start.marks)
         self.objects = ObjectChooser(self._start.objects)
-        self.target = QLineEdit()
-        self.target.setAccessibleName(self.tr("Target"))
-        self.browse = QPushButton(self.tr("C&hoose…"))
-        self.browse.setAccessibleName(self.tr("Choose the target"))
-        self.browse.setAutoDefault(False)
-        self.notice = QFrame()  # what went wrong, or how it ended; never a box that has to be clicked away
-        self.notice.setObjectName("notice")
-        self.status = QLabel()
-        self.status.setWordWrap(True)
-        self.status.setTextInteractionFlags(
-            Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
-        )
-        self.progress = QProgressBar()
-        self.progress.setAccessibleName(self.tr("Export progress"))
-        self.progress.hide()
+        folder = self._settings.last_folder("export") or _home_of(self._info)
+        self.where = TargetRow(Path(folder), Path(self._info.name).stem or "video")
+        self.strip = ProgressStrip()
         self.buttons = QDialogButtonBox()
         self.start_button = QPushButton(self.tr("&Export"))
         self.start_button.setDefault(True)
@@ -128,23 +106,6 @@ class ExportDialog(QDialog):
         self.close_button = QPushButton(self.tr("Cancel"))
         self.close_button.setAutoDefault(False)
         self.buttons.addButton(self.close_button, QDialogButtonBox.ButtonRole.RejectRole)
-
-    def _fill_formats(self) -> None:
-        family = ""
-        for format_ in FORMATS.values():
-            if format_.family != family:
-                family = format_.family
-                heading = QListWidgetItem(self.tr(family))
-                heading.setFlags(Qt.ItemFlag.NoItemFlags)
-                font = heading.font()
-                font.setBold(True)
-                heading.setFont(font)
-                self.formats.addItem(heading)
-            entry = QListWidgetItem("  " + self.tr(format_.title))
-            entry.setData(Qt.ItemDataRole.UserRole, format_.key)
-            entry.setData(Qt.ItemDataRole.AccessibleTextRole, f"{self.tr(format_.title)}: {self.tr(format_.summary)}")
-            entry.setToolTip(self.tr(format_.summary))
-            self.formats.addItem(entry)
 
     def _lay_out(self) -> None:
         self._form = form = QFormLayout()
@@ -154,12 +115,6 @@ class ExportDialog(QDialog):
         form.addRow(frames, self.range)
         form.addRow(self.tr("&Objects"), self.objects)
         form.setRowVisible(self.objects, len(self._start.objects) > 1)
-        self._target_label = QLabel()
-        self._target_label.setBuddy(self.target)
-        where = QHBoxLayout()
-        where.setSpacing(6)
-        where.addWidget(self.target, 1)
-        where.addWidget(self.browse)
         inside = QWidget()
         column = QVBoxLayout(inside)
         column.setContentsMargins(2, 2, 8, 2)
@@ -178,27 +133,20 @@ class ExportDialog(QDialog):
         upper.setSpacing(12)
         upper.addWidget(self.formats, 2)
         upper.addWidget(self._area, 5)
-        told = QVBoxLayout(self.notice)
-        told.setContentsMargins(10, 6, 10, 6)
-        told.addWidget(self.status)
         whole = QVBoxLayout(self)
         whole.setContentsMargins(14, 12, 14, 12)
         whole.setSpacing(8)
         whole.addLayout(upper, 1)
-        whole.addWidget(self._target_label)
-        whole.addLayout(where)
-        whole.addWidget(self.notice)
-        whole.addWidget(self.progress)
+        whole.addWidget(self.where)
+        whole.addWidget(self.strip)
         whole.addWidget(self.buttons)
-        self._say("")
 
     def _connect(self) -> None:
-        self.formats.currentItemChanged.connect(lambda _new, _old: self._on_format())
+        self.formats.chosen.connect(self._on_format)
         self.options.changed.connect(self._on_changed)
         self.range.changed.connect(self._on_changed)
         self.objects.changed.connect(self._on_changed)
-        self.target.textChanged.connect(lambda _text: self._on_changed())
-        self.browse.clicked.connect(self._choose_target)
+        self.where.changed.connect(self._on_changed)
         self.start_button.clicked.connect(self.start)
         self.close_button.clicked.connect(self.reject)
         self._bridge.export_progress.connect(self._on_progress)
@@ -217,36 +165,14 @@ class ExportDialog(QDialog):
         return self._running
 
     # -- the question ------------------------------------------------------------------------------------------
-    @property
-    def format(self) -> ExportFormat:
-        item = self.formats.currentItem()
-        assert item is not None
-        return FORMATS[str(item.data(Qt.ItemDataRole.UserRole))]
-
-    def _select(self, key: str) -> None:
-        for row in range(self.formats.count()):
-            item = self.formats.item(row)
-            if item is not None and item.data(Qt.ItemDataRole.UserRole) == key:
-                self.formats.setCurrentItem(item)
-                self.formats.scrollToItem(item)
-
     def _on_format(self) -> None:
-        item = self.formats.currentItem()
-        if item is None or item.data(Qt.ItemDataRole.UserRole) is None:
-            return
-        format_ = self.format
+        format_ = self.formats.format
         self.summary.setText(self.tr(format_.summary))
         self.options.show_format(format_, self._values.get(format_.key, {}), self._pointless)
         order = [self.formats, *self.options.fields.values(), self.range.which]
         for before, after in pairwise(order):
             QWidget.setTabOrder(before, after)
-        self._target_label.setText(self.tr("&Target folder") if format_.makes_folder else self.tr("&Target file"))
-        self.target.setAccessibleName(self.tr("Target folder") if format_.makes_folder else self.tr("Target file"))
-        current = self.target.text().strip()
-        if current and current != self._suggested:
-            self._folder = Path(current).expanduser().parent
-        self._suggested = str(self._suggestion(format_))
-        self.target.setText(self._suggested)
+        self.where.show_format(format_)
         if format_.needs_range and self.range.frames == (None, None):
             self.range.choose(RangeChooser.MARKS)
         self._on_changed()
@@ -258,12 +184,9 @@ class ExportDialog(QDialog):
         silent = self._info.kind is not SourceKind.FILE
         return frozenset((() if odd else ("even",)) + (("audio",) if silent else ()))
 
-    def _suggestion(self, format_: ExportFormat) -> Path:
-        return self._folder / f"{Path(self._info.name).stem or 'video'}{format_.tail}{format_.suffix}"
-
     def _on_changed(self) -> None:
         if not self._running:
-            self._values[self.format.key] = self.options.values()
+            self._values[self.formats.format.key] = self.options.values()
             if self._unfinished is None:
                 self.start_button.setText(self.tr("&Export"))
         self._enable()
@@ -271,23 +194,19 @@ class ExportDialog(QDialog):
             self._preview_timer.start()
 
     def _enable(self) -> None:
-        for part in (self.formats, self.options, self.range, self.objects, self.target, self.browse):
+        for part in (self.formats, self.options, self.range, self.objects, self.where):
             part.setEnabled(not self._running)
         self.start_button.setEnabled(not self._running and self._request() is not None)
 
     def _request(self, overwrite: bool = False) -> ExportRequest | None:
         """What the fields ask for, None when they are incomplete."""
-        target = self.target.text().strip()
-        if not target or not self.range.valid or self.objects.chosen == frozenset():
+        target = self.where.target
+        if target is None or not self.range.valid or self.objects.chosen == frozenset():
             return None
-        format_ = self.format
-        path = Path(target).expanduser()
-        if format_.suffix and path.suffix.lower() != format_.suffix:
-            path = path.with_name(path.name + format_.suffix)
         first, last = self.range.frames
         return ExportRequest(
-            format_.key,
-            path,
+            self.formats.format.key,
+            target,
             self.options.values(),
             first,
             last,
@@ -296,23 +215,6 @@ class ExportDialog(QDialog):
             overwrite,
             self._start.palette,
         )
-
-    def _choose_target(self) -> None:
-        current = self.target.text().strip()
-        if self.format.makes_folder:
-            chosen = QFileDialog.getExistingDirectory(self, self.tr("Target folder"), str(Path(current).parent))
-            # Others may have put things there, so what is made gets a folder of its own.
-            chosen = str(Path(chosen) / Path(current).name) if chosen and Path(current).name else chosen
-        else:
-            chosen, _ = QFileDialog.getSaveFileName(
-                self,
-                self.tr("Target file"),
-                current,
-                f"{self.tr(self.format.title)} (*{self.format.suffix})",
-                options=QFileDialog.Option.DontConfirmOverwrite,  # asked once, on Export
-            )
-        if chosen:
-            self.target.setText(chosen)
 
     # -- the preview -------------------------------------------------------------------------------------------
     def _on_item(self, item: DisplayItem) -> None:
@@ -344,7 +246,7 @@ class ExportDialog(QDialog):
         request = self._request()
         if request is None or self._running:
             return
-        if _occupied(request.target):
+        if is_occupied(request.target):
             if not self._may_overwrite(request.target):
                 return
             request = self._request(overwrite=True)
@@ -356,11 +258,9 @@ class ExportDialog(QDialog):
         self._settings.export_format = request.format
         self._running = True
         self._enable()
-        self.progress.setRange(0, 0)
-        self.progress.show()
+        self.strip.begin(self.tr("Writing…"))
         self.close_button.setText(self.tr("Stop"))
         self.close_button.setFocus()
-        self._say(self.tr("Writing…"))
         self._bridge.export(request)
 
     def _may_overwrite(self, target: Path) -> bool:
@@ -378,18 +278,14 @@ class ExportDialog(QDialog):
         if not self._running:
             return
         if not progress.finished:
-            self.progress.setRange(0, progress.total or 0)
-            self.progress.setValue(progress.done)
-            text = self.tr("%1 of %2 frames") if progress.total else self.tr("%1 frames")
-            self._say(text.replace("%1", f"{progress.done:,}").replace("%2", f"{progress.total or 0:,}"))
+            self.strip.advance(progress.done, progress.total)
             return
         self._running = False
-        self.progress.hide()
         if progress.ok:
             self._unfinished = None
             self.accept()
             return
-        self._say(f"{progress.text} {progress.way_out}".strip(), "info" if progress.cancelled else "error")
+        self.strip.end(f"{progress.text} {progress.way_out}".strip(), "info" if progress.cancelled else "error")
         self.start_button.setText(self.tr("&Continue") if self._has_parts() else self.tr("&Export"))
         self.close_button.setText(self.tr("Cancel"))
         self._enable()
@@ -408,16 +304,6 @@ class ExportDialog(QDialog):
             discard_unfinished(self._unfinished)
             self._unfinished = None
 
-    def _say(self, text: str, severity: str = "info") -> None:
-        self.status.setText(text)
-        self.status.setAccessibleName(text)
-        self.notice.setVisible(bool(text))
-        if self.notice.property("severity") != severity:
-            self.notice.setProperty("severity", severity)
-            style = self.notice.style()
-            if style is not None:
-                style.polish(self.notice)
-
     # -- the end -----------------------------------------------------------------------------------------------
     def _on_source_gone(self, _info: SourceInfo | None = None) -> None:
         """Another source is open. An export that runs has its own copy of everything and goes on."""
@@ -434,7 +320,7 @@ class ExportDialog(QDialog):
         """While it runs: stop the export and stay; else close."""
         if self._running:
             self._bridge.cancel_export()
-            self._say(self.tr("Stopping…"))
+            self.strip.say(self.tr("Stopping…"))
             return
         super().reject()
 
@@ -450,8 +336,3 @@ def _home_of(info: SourceInfo) -> Path:
     """Beside the video when that is a place one can write to."""
     folder = Path(info.uri).parent
     return folder if folder.is_dir() else Path.home()
-
-
-def _occupied(target: Path) -> bool:
-    """Whether something would be replaced."""
-    return any(target.iterdir()) if target.is_dir() else target.exists()

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PyQt6.QtCore import Qt, QTimer
+from PyQt6.QtCore import QPoint, QPointF, Qt, QTimer
+from PyQt6.QtGui import QWheelEvent
 from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QApplication, QComboBox, QDialog, QFileDialog, QLabel, QMessageBox, QPushButton, QSpinBox
 
@@ -51,10 +52,9 @@ def open_dialog(shell: Any, key: str = "masks") -> ExportDialog:
 def choose(dialog: ExportDialog, key: str) -> None:
     """Walk to a format with the keyboard, as somebody without a mouse does."""
     dialog.formats.setFocus()
+    QTest.keyClick(dialog.formats, Qt.Key.Key_Home)
     for _ in range(dialog.formats.count()):
-        QTest.keyClick(dialog.formats, Qt.Key.Key_Up)
-    for _ in range(dialog.formats.count()):
-        if dialog.format.key == key:
+        if dialog.formats.format.key == key:
             QApplication.processEvents()
             return
         QTest.keyClick(dialog.formats, Qt.Key.Key_Down)
@@ -71,7 +71,7 @@ def test_without_masks_there_is_nothing_to_export(shell: Any) -> None:
 
 def test_masks_are_exported(painted: Any, tmp_path: Path) -> None:
     dialog = open_dialog(painted)
-    dialog.target.setText(str(tmp_path / "masks"))
+    dialog.where.edit.setText(str(tmp_path / "masks"))
     QTest.mouseClick(dialog.start_button, Qt.MouseButton.LeftButton)
     painted.pump()
     request = painted.session.last("export")[1]
@@ -88,8 +88,8 @@ def test_a_video_is_exported_as_it_looks_on_screen(painted: Any, tmp_path: Path)
     painted.window.objects.rename(1, "Dog")
     painted.window.objects.recolor(1, (1, 2, 3))
     dialog = open_dialog(painted, "overlay")
-    dialog.target.setText(str(tmp_path / "over"))
-    QTest.keyClick(dialog.target, Qt.Key.Key_Return)
+    dialog.where.edit.setText(str(tmp_path / "over"))
+    QTest.keyClick(dialog.where.edit, Qt.Key.Key_Return)
     painted.pump()
     request = painted.session.last("export")[1]
     assert request.target == tmp_path / "over.mp4"
@@ -106,7 +106,7 @@ def test_every_format_has_a_target_options_and_a_preview(painted: Any, key: str)
     painted.bot.waitUntil(lambda: dialog.preview.picture.image is not None)
     dialog._show_preview()
     format_ = FORMATS[key]
-    assert dialog.target.text().endswith(f"clip{format_.tail}{format_.suffix}")
+    assert dialog.where.edit.text().endswith(f"clip{format_.tail}{format_.suffix}")
     assert dialog.summary.text() == format_.summary
     assert set(dialog.options.fields) == {o.key for o in format_.options} - {"even"}  # the video is even
     assert dialog.preview.picture.image is not None
@@ -147,7 +147,7 @@ def test_the_range_between_the_marks_or_any_other(painted: Any, tmp_path: Path) 
     dialog.range.last.setValue(5)
     assert not dialog.start_button.isEnabled()
     dialog.range.last.setValue(12)
-    dialog.target.setText(str(tmp_path / "a.gif"))
+    dialog.where.edit.setText(str(tmp_path / "a.gif"))
     QTest.mouseClick(dialog.start_button, Qt.MouseButton.LeftButton)
     painted.pump()
     request = painted.session.last("export")[1]
@@ -173,9 +173,9 @@ def test_options_are_kept_while_one_looks_around(painted: Any, tmp_path: Path) -
     feather = dialog.options.fields["feather"]
     assert isinstance(feather, QSpinBox)
     feather.setValue(7)
-    dialog.target.setText(str(tmp_path / "mine"))
+    dialog.where.edit.setText(str(tmp_path / "mine"))
     choose(dialog, "webm")
-    assert dialog.target.text() == str(tmp_path / "clip_alpha.webm")  # the folder stays, the name fits the format
+    assert dialog.where.edit.text() == str(tmp_path / "clip_alpha.webm")  # the folder stays, the name fits the format
     choose(dialog, "rgba-png")
     assert dialog.options.values() == {"feather": 7}
     dialog.reject()
@@ -184,8 +184,41 @@ def test_options_are_kept_while_one_looks_around(painted: Any, tmp_path: Path) -
 def test_without_a_target_nothing_can_be_exported(painted: Any) -> None:
     dialog = open_dialog(painted)
     assert dialog.start_button.isEnabled()
-    dialog.target.setText("  ")
+    dialog.where.edit.setText("  ")
     assert not dialog.start_button.isEnabled()
+    dialog.reject()
+
+
+def test_the_target_is_chosen_in_the_systems_dialogs(painted: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    dialog = open_dialog(painted)
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
+    QTest.mouseClick(dialog.where.browse, Qt.MouseButton.LeftButton)
+    assert dialog.where.target == tmp_path / "clip_masks"  # a folder of its own, whatever else is there
+    choose(dialog, "csv")
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_, **__: (str(tmp_path / "all.txt"), ""))
+    QTest.mouseClick(dialog.where.browse, Qt.MouseButton.LeftButton)
+    assert dialog.where.target == tmp_path / "all.txt.csv"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_, **__: ("", ""))
+    QTest.mouseClick(dialog.where.browse, Qt.MouseButton.LeftButton)
+    assert dialog.where.target == tmp_path / "all.txt.csv"
+    dialog.reject()
+
+
+def test_scrolling_past_a_field_does_not_change_it(painted: Any) -> None:
+    dialog = open_dialog(painted, "overlay")
+    spin = dialog.options.fields["opacity"]
+    assert isinstance(spin, QSpinBox)
+    middle = QPointF(spin.rect().center())
+    turn = QWheelEvent(
+        middle, QPointF(spin.mapToGlobal(middle.toPoint())), QPoint(), QPoint(0, 120), Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase, False,
+    )  # fmt: skip
+    before = spin.value()
+    QApplication.sendEvent(spin, turn)
+    assert spin.value() == before
+    spin.setFocus()
+    QApplication.sendEvent(spin, turn)
+    assert spin.value() == before + 1
     dialog.reject()
 
 
@@ -207,7 +240,7 @@ def test_nothing_is_cut_off_at_any_size(painted: Any, size: tuple[int, int]) -> 
     assert inside is not None
     assert viewport is not None
     assert inside.width() <= viewport.width()
-    for part in (dialog.start_button, dialog.close_button, dialog.target, dialog.browse):
+    for part in (dialog.start_button, dialog.close_button, dialog.where.edit, dialog.where.browse):
         assert dialog.rect().contains(part.rect().translated(part.mapTo(dialog, part.rect().topLeft())))
     dialog.reject()
 
@@ -218,7 +251,7 @@ def test_the_keyboard_reaches_everything(painted: Any) -> None:
     for _ in range(40):
         QTest.keyClick(QApplication.focusWidget() or dialog, Qt.Key.Key_Tab)
         reached.add(QApplication.focusWidget())
-    wanted = [dialog.formats, dialog.range.which, dialog.target, dialog.browse, dialog.start_button]
+    wanted = [dialog.formats, dialog.range.which, dialog.where.edit, dialog.where.browse, dialog.start_button]
     assert {*wanted, dialog.close_button, dialog.options.fields["outline"]} <= reached
     dialog.reject()
 
@@ -230,7 +263,7 @@ def test_no_two_parts_answer_to_one_letter(painted: Any) -> None:
     letters = [text[text.index("&") + 1].lower() for text in texts if "&" in text]
     assert sorted(letters) == sorted(set(letters)) == ["e", "f", "h", "o", "t"]
     QTest.keyClick(dialog, Qt.Key.Key_T, Qt.KeyboardModifier.AltModifier)
-    assert QApplication.focusWidget() is dialog.target
+    assert QApplication.focusWidget() is dialog.where.edit
     dialog.reject()
 
 
@@ -239,7 +272,7 @@ def test_files_that_are_there_are_asked_about(painted: Any, tmp_path: Path, repl
     (tmp_path / "masks").mkdir()
     (tmp_path / "masks" / "mine.txt").touch()
     dialog = open_dialog(painted)
-    dialog.target.setText(str(tmp_path / "masks"))
+    dialog.where.edit.setText(str(tmp_path / "masks"))
     click(QMessageBox, reply)
     QTest.mouseClick(dialog.start_button, Qt.MouseButton.LeftButton)
     assert ("export" in painted.session.names()) == exports
@@ -252,19 +285,19 @@ def test_files_that_are_there_are_asked_about(painted: Any, tmp_path: Path, repl
 def test_a_running_export_shows_progress_and_can_be_stopped(painted: Any, tmp_path: Path) -> None:
     painted.session.holds_export = True
     dialog = open_dialog(painted)
-    dialog.target.setText(str(tmp_path / "masks"))
+    dialog.where.edit.setText(str(tmp_path / "masks"))
     QTest.mouseClick(dialog.start_button, Qt.MouseButton.LeftButton)
     painted.pump()
-    assert dialog.progress.isVisible()
-    assert (dialog.progress.value(), dialog.progress.maximum()) == (1, 1)
-    assert dialog.status.text() == "1 of 1 frames"
-    assert not dialog.target.isEnabled()
+    assert dialog.strip.bar.isVisible()
+    assert (dialog.strip.bar.value(), dialog.strip.bar.maximum()) == (1, 1)
+    assert dialog.strip.status.text() == "1 of 1 frames"
+    assert not dialog.where.edit.isEnabled()
     QTest.keyClick(dialog, Qt.Key.Key_Escape)
     assert painted.session.calls[-1] == ("cancel_export",)
     painted.pump()
     assert dialog.isVisible()  # it says how it ended, and the user may try again
-    assert dialog.status.text() == "Stopped."
-    assert dialog.notice.property("severity") == "info"
+    assert dialog.strip.status.text() == "Stopped."
+    assert dialog.strip.notice.property("severity") == "info"
     assert dialog.start_button.isEnabled()
     assert painted.window.bridge.unsaved
     dialog.reject()
@@ -276,7 +309,7 @@ def test_finished_parts_are_continued_or_go(painted: Any, tmp_path: Path, then: 
     parts = tmp_path / "masks.unfinished"
     painted.session.holds_export = True
     dialog = open_dialog(painted)
-    dialog.target.setText(str(tmp_path / "masks"))
+    dialog.where.edit.setText(str(tmp_path / "masks"))
     dialog.start()
     parts.mkdir()  # as the runner makes it
     (parts / "job.json").write_text("{}")
@@ -289,7 +322,7 @@ def test_finished_parts_are_continued_or_go(painted: Any, tmp_path: Path, then: 
         assert not parts.exists()
         return
     if then == "elsewhere":
-        dialog.target.setText(str(tmp_path / "other"))
+        dialog.where.edit.setText(str(tmp_path / "other"))
     dialog.start()
     assert parts.exists() == (then == "continue")
     assert len([name for name in painted.session.names() if name == "export"]) == 2
@@ -299,12 +332,12 @@ def test_finished_parts_are_continued_or_go(painted: Any, tmp_path: Path, then: 
 def test_a_failed_export_says_why(painted: Any, tmp_path: Path) -> None:
     painted.session.exports_ok = False
     dialog = open_dialog(painted)
-    dialog.target.setText(str(tmp_path / "masks"))
+    dialog.where.edit.setText(str(tmp_path / "masks"))
     dialog.start()
     painted.pump()
     assert dialog.isVisible()
-    assert dialog.status.text() == "Disk full."
-    assert dialog.notice.property("severity") == "error"
+    assert dialog.strip.status.text() == "Disk full."
+    assert dialog.strip.notice.property("severity") == "error"
     assert QApplication.activeModalWidget() is None
     dialog.reject()
 
@@ -312,7 +345,7 @@ def test_a_failed_export_says_why(painted: Any, tmp_path: Path) -> None:
 def test_an_export_outlives_its_source_but_the_question_does_not(painted: Any, tmp_path: Path) -> None:
     dialog = open_dialog(painted)
     painted.session.holds_export = True
-    dialog.target.setText(str(tmp_path / "masks"))
+    dialog.where.edit.setText(str(tmp_path / "masks"))
     dialog.start()
     click(QMessageBox, "Discard")
     painted.open("/videos/other.mp4")
