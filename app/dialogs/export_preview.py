@@ -32,7 +32,7 @@ class PictureView(QWidget):
         self.setAccessibleName(self.tr("Preview of one frame"))
 
     def sizeHint(self) -> QSize:  # noqa: N802
-        return QSize(420, 236)
+        return QSize(320, 160)
 
     def show_picture(self, image: QImage | None, note: str = "") -> None:
         """`note` stands in place of a picture that there is not, and is what a screen reader says."""
