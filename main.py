@@ -32,6 +32,7 @@ class Command:
 
 COMMANDS: dict[str, Command] = {
     "track": Command("engine.commands.track", "carry the mask of the first frame through a video, without a window"),
+    "export": Command("engine.commands.export", "write tracked masks as videos, data sets, tables or labelling files"),
     "eval": Command("engine.commands.eval", "measure quality and speed on an annotated data set"),
     "score": Command("engine.commands.score", "compare masks with ground truth"),
     "train": Command("engine.commands.train", "train an embedding network on annotated videos or stills"),

@@ -97,7 +97,9 @@ TABLE: tuple[ActionSpec | MenuSlot, ...] = (
     ActionSpec(
         "import_mask", "I&mport mask…", ("Ctrl+I",), "Use a PNG as the mask of this frame", "File", "import", section=1
     ),
-    ActionSpec("export", "&Export…", ("Ctrl+E",), "Write the masks as PNGs, or a video", "File", "export", section=1),
+    ActionSpec(
+        "export", "&Export…", ("Ctrl+E",), "Write videos, cut-outs or data of the masks", "File", "export", section=1
+    ),
     ActionSpec("close_source", "Close &video", ("Ctrl+W",), "Close what is open", "File", section=2),
     ActionSpec("quit", "&Quit", ("Ctrl+Q",), "Close LiveMask", "File", section=2),
     ActionSpec("undo", "&Undo", ("Ctrl+Z",), "Take the last edit back", "Edit", "undo"),

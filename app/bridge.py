@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from PyQt6.QtCore import QObject, Qt, QTimer, pyqtSignal
 
+from engine.export.formats import FORMATS
+from engine.export.request import ExportRequest
 from engine.runtime.config import EngineConfig
 from engine.runtime.messages import (
     DisplayItem,
     EngineProgress,
     Event,
     ExportProgress,
-    ExportRequest,
     MaskKind,
     MasksChanged,
     Mode,
@@ -76,6 +77,7 @@ class EngineBridge(QObject):
         self._painted: frozenset[int] = frozenset()
         self._unsaved = False
         self._recording = False
+        self._export_keeps_masks = False
         self._stopped = False
         self._awake_until = 0.0
         self._timer = QTimer(self)
@@ -106,7 +108,7 @@ class EngineBridge(QObject):
 
     @property
     def unsaved(self) -> bool:
-        """True when there are masks of a file that were not exported since they changed."""
+        """True when there are masks of a file that were not exported since they changed, all and exactly."""
         return self._unsaved
 
     @property
@@ -193,6 +195,7 @@ class EngineBridge(QObject):
         self._wake()
 
     def export(self, request: ExportRequest) -> None:
+        self._export_keeps_masks = FORMATS[request.format].keeps_masks and request.whole
         self._session.export(request)
         self._wake()
 
@@ -253,7 +256,7 @@ class EngineBridge(QObject):
         elif isinstance(event, TrackingFinished):
             self.tracking_finished.emit(event.last_index)
         elif isinstance(event, ExportProgress):
-            if event.finished and event.ok:
+            if event.finished and event.ok and self._export_keeps_masks:
                 self._unsaved = False
             self.export_progress.emit(event)
         elif isinstance(event, ObjectsChanged):

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from PyQt6.QtCore import QByteArray, QSettings
 
+from engine.export.formats import DEFAULT_FORMAT, FORMATS
+
 MAX_RECENT = 10
 THEMES = ("system", "light", "dark")
 
@@ -164,6 +166,16 @@ class Settings:
 
     def set_last_folder(self, purpose: str, folder: Path | str) -> None:
         self._store.setValue(f"files/folder_{purpose}", str(folder))
+
+    @property
+    def export_format(self) -> str:
+        """Key of the format last exported to; a known one."""
+        value = self._text("export/format", DEFAULT_FORMAT)
+        return value if value in FORMATS else DEFAULT_FORMAT
+
+    @export_format.setter
+    def export_format(self, value: str) -> None:
+        self._store.setValue("export/format", value)
 
     # -- keys --------------------------------------------------------------------------------------------------
     def keys(self, action_id: str) -> list[str] | None:

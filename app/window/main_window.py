@@ -109,7 +109,7 @@ class MainWindow(QMainWindow):
         bridge, actions, settings, canvas = self.bridge, self.actions_table, self.settings, self.canvas
         self.editing = EditingController(bridge, actions, canvas, self.objects)
         self.tracking = TrackingController(bridge, actions, canvas, self.transport, self.timeline)
-        self.output = OutputController(bridge, actions, settings, canvas, self)
+        self.output = OutputController(bridge, actions, settings, canvas, lambda: self.tracking.marks, self)
         self.opening = OpeningController(bridge, actions, settings, self.editing, self, self.output.may_discard)
         self.camera_menu = self.opening.fill_menus(self.menus["cameras"], self.menus["recent"])
         self.engine_menu = EngineMenu(self.menus, bridge, settings, config, self)

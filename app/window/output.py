@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -11,9 +13,11 @@ from PyQt6.QtWidgets import QFileDialog, QWidget
 from app.actions import Actions
 from app.bridge import EngineBridge
 from app.canvas.canvas import Canvas
-from app.dialogs.export_dialog import ExportDialog
+from app.dialogs.export_dialog import ExportDialog, ExportStart
 from app.settings import Settings
+from app.state.palette import palette_array
 from app.window.asking import ask
+from engine.export.request import ExportObject
 from engine.runtime.messages import ExportProgress, Notice, Severity
 
 
@@ -23,9 +27,17 @@ class OutputController(QObject):
     notice = pyqtSignal(object)
 
     def __init__(
-        self, bridge: EngineBridge, actions: Actions, settings: Settings, canvas: Canvas, window: QWidget
+        self,
+        bridge: EngineBridge,
+        actions: Actions,
+        settings: Settings,
+        canvas: Canvas,
+        marks: Callable[[], tuple[int | None, int | None]],
+        window: QWidget,
     ) -> None:
+        """`marks`: gives the in and out mark of the time line."""
         super().__init__(window)
+        self._marks = marks
         self._bridge = bridge
         self._actions = actions
         self._settings = settings
@@ -48,10 +60,14 @@ class OutputController(QObject):
 
     # -- export ------------------------------------------------------------------------------------------------
     def export(self) -> None:
-        """Show the export dialog beside the running window."""
-        dialog = self._make_dialog()
-        if dialog is not None:
-            dialog.open()
+        """Show the export dialog beside the running window, which stays usable."""
+        if self._dialog is None or not self._dialog.isVisible():
+            if self._dialog is not None:
+                self._dialog.deleteLater()
+            self._dialog = self._make_dialog()
+        if self._dialog is not None:
+            self._dialog.show()
+            self._dialog.activateWindow()
 
     def _make_dialog(self) -> ExportDialog | None:
         info = self._bridge.info
@@ -61,8 +77,19 @@ class OutputController(QObject):
             text = self.tr("There are no masks to export yet.")
             self.notice.emit(Notice(Severity.INFO, text, self.tr("Paint an object and track it first.")))
             return None
-        self._dialog = ExportDialog(self._bridge, info, self._settings, self._canvas.overlay_opacity, self._window)
-        return self._dialog
+        item = self._canvas.item
+        objects = self._canvas.objects.items
+        palette = palette_array()
+        for known in objects:
+            palette[known.id] = known.color
+        start = ExportStart(
+            opacity=self._canvas.overlay_opacity,
+            palette=palette,
+            objects=tuple(ExportObject(known.id, known.name) for known in objects),
+            marks=self._marks(),
+            item=None if item is None else replace(item, mask=self._canvas.displayed_mask),
+        )
+        return ExportDialog(self._bridge, info, self._settings, start, self._window)
 
     def _on_export(self, progress: ExportProgress) -> None:
         if progress.finished and progress.ok:
@@ -84,8 +111,15 @@ class OutputController(QObject):
             [self.tr("&Export…"), self.tr("&Discard"), self.tr("Cancel")],
         )
         if answer == 0:
+            if self._dialog is not None and self._dialog.running:
+                self.export()  # shows how far it is; close again when it is done
+                return False
             dialog = self._make_dialog()
-            return dialog is not None and dialog.exec() == ExportDialog.DialogCode.Accepted
+            if dialog is None:
+                return False
+            accepted = dialog.exec() == ExportDialog.DialogCode.Accepted
+            dialog.deleteLater()
+            return bool(accepted)
         return answer == 1
 
     # -- recording ---------------------------------------------------------------------------------------------

@@ -96,6 +96,11 @@ class TrackingController(QObject):
         known = info is not None and not info.live and info.frame_count is not None
         return known and self._timeline.current == self._timeline.model.count - 1 and self._timeline.current > 0
 
+    @property
+    def marks(self) -> tuple[int | None, int | None]:
+        """In and out mark, None where there is none."""
+        return self._mark_in, self._mark_out
+
     def toggle(self) -> None:
         """Space."""
         command = space_command(

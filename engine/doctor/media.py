@@ -9,7 +9,7 @@ from typing import Literal
 from engine.doctor.check import Check, Status, pip_install
 
 DECODERS = ("h264", "hevc", "vp9", "prores")
-ENCODERS = ("libx264", "libvpx-vp9", "prores_ks")
+ENCODERS = ("libx264", "libvpx-vp9", "prores_ks", "gif", "libopus")
 _NEEDED = {"h264", "libx264"}  # phones and cameras record it; the overlay video is written with it
 
 

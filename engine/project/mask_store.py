@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
@@ -79,8 +80,11 @@ def _unchanged(object_ids: frozenset[int], encoded: EncodedMask, origin: Encoded
 class MaskSnapshot(Mapping[int, Mask]):
     """Frame index -> mask as the store was at one moment; shares the compressed bytes, decompresses on access."""
 
-    def __init__(self, encoded: Mapping[int, EncodedMask]) -> None:
+    def __init__(
+        self, encoded: Mapping[int, EncodedMask], confidences: Mapping[int, Mapping[int, float]] | None = None
+    ) -> None:
         self._encoded = dict(sorted(encoded.items()))
+        self._confidences = confidences or {}
 
     def __getitem__(self, index: int) -> Mask:
         return decode_mask(self._encoded[index])
@@ -90,6 +94,23 @@ class MaskSnapshot(Mapping[int, Mask]):
 
     def __len__(self) -> int:
         return len(self._encoded)
+
+    def confidence(self, index: int) -> Mapping[int, float]:
+        """Object id -> confidence of a tracked mask; empty for any other frame."""
+        return self._confidences.get(index, {})
+
+    @property
+    def object_ids(self) -> tuple[int, ...]:
+        """Ids with a pixel in any mask, ascending."""
+        return tuple(sorted({i for encoded in self._encoded.values() for i in encoded.object_ids}))
+
+    def digest(self) -> str:
+        """Differs whenever a mask or a confidence does."""
+        known = hashlib.sha256()
+        for index, encoded in self._encoded.items():
+            known.update(f"{index} {encoded.height} {encoded.width} {sorted(self.confidence(index).items())}".encode())
+            known.update(encoded.data)
+        return known.hexdigest()
 
 
 class MaskStore:
@@ -251,7 +272,8 @@ class MaskStore:
         with self._lock:
             encoded = {i: t.encoded for i, t in self._tracked.items()}
             encoded.update({i: k.encoded for i, k in self._keyframes.items()})
-        return MaskSnapshot(encoded)
+            confidences = {i: t.confidence for i, t in self._tracked.items() if t.confidence}
+        return MaskSnapshot(encoded, confidences)
 
     @property
     def object_ids(self) -> tuple[int, ...]:

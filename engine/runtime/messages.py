@@ -5,10 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from engine.types import Frame, Mask
 from engine.video.source import SourceInfo
@@ -122,13 +118,20 @@ class TrackingFinished:
 
 @dataclass(frozen=True)
 class ExportProgress:
-    """`done` of `total` frames written (total None when unknown). `finished` with `ok` tells how it ended."""
+    """`done` of `total` frames written (total None when unknown). `finished` with `ok` tells how it ended.
+
+    Attributes:
+        text, way_out: what to tell the user, the second one where there is something to do about it.
+        cancelled: it ended because the user wanted it to.
+    """
 
     done: int
     total: int | None
     finished: bool = False
     ok: bool = False
     text: str = ""
+    way_out: str = ""
+    cancelled: bool = False
 
 
 @dataclass(frozen=True)
@@ -149,26 +152,6 @@ Event = (
     | ExportProgress
     | ObjectsChanged
 )
-
-
-@dataclass(frozen=True)
-class ExportRequest:
-    """What to write of a tracked file.
-
-    Attributes:
-        out_dir: folder for palette PNGs, named 00000.png by frame index (DAVIS); None writes no PNGs.
-        overlay: path of an H.264 MP4 with the overlay burnt in; None writes none.
-        opacity: 0..1 of the overlay.
-        overwrite: False refuses existing targets.
-        palette: 256 x 3 uint8 RGB colours of the overlay, row = object id; None takes the DAVIS palette. PNGs always
-            carry the DAVIS palette.
-    """
-
-    out_dir: Path | None
-    overlay: Path | None = None
-    opacity: float = 0.5
-    overwrite: bool = False
-    palette: NDArray[np.uint8] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.export.masks import StoredMasks
+from engine.export.request import ExportRequest
 from engine.runtime.capture import Opener
 from engine.runtime.commands import Configure
 from engine.runtime.config import EngineConfig
@@ -27,7 +29,6 @@ from engine.runtime.engine_worker import EngineWorker, Progress, TrackerFactory
 from engine.runtime.messages import (
     DisplayItem,
     Event,
-    ExportRequest,
     MaskKind,
     Mode,
     Severity,
@@ -215,7 +216,7 @@ class Session:
                     Severity.WARNING, "Only videos and folders can be exported.", "Record a live source instead."
                 )
                 return
-            self._writer.export(info, self._core.store.snapshot(), request)
+            self._writer.export(info, StoredMasks(self._core.store.snapshot()), request)
 
     def cancel_export(self) -> None:
         self._writer.cancel_export()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,13 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import ExportError, UserError
-from engine.project.exporter import Recorder, export_masks
+from engine.export.masks import MaskSequence
+from engine.export.request import ExportRequest
+from engine.export.runner import run_export
+from engine.project.recorder import Recorder
 from engine.runtime.capture import Opener
 from engine.runtime.core import SessionCore
 from engine.runtime.mailbox import Mailbox, MailboxClosed, Policy
-from engine.runtime.messages import DisplayItem, ExportProgress, ExportRequest, Severity
+from engine.runtime.messages import DisplayItem, ExportProgress, Severity
 from engine.runtime.worker import Worker
-from engine.types import Mask
 from engine.video.source import SourceInfo
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ RECORD_CAPACITY = 8  # tracked frames that may wait for the encoder; beyond that
 @dataclass(eq=False)
 class _Export:
     info: SourceInfo
-    masks: Mapping[int, Mask]
+    masks: MaskSequence
     request: ExportRequest
     cancel: threading.Event = field(default_factory=threading.Event)
 
@@ -56,7 +57,7 @@ class WriterWorker(Worker):
         self._task: _Export | _Recording | None = None
 
     # -- asked by the session --------------------------------------------------------------------------------------
-    def export(self, info: SourceInfo, masks: Mapping[int, Mask], request: ExportRequest) -> None:
+    def export(self, info: SourceInfo, masks: MaskSequence, request: ExportRequest) -> None:
         self._begin(_Export(info, masks, request))
 
     def cancel_export(self) -> None:
@@ -133,7 +134,7 @@ class WriterWorker(Worker):
             log.exception("writing failed")
             message, way_out = "Writing failed because of an unexpected error.", "The details are in the log file."
         self._core.say(Severity.ERROR, message, way_out)
-        self._core.events.put(ExportProgress(0, None, finished=True, ok=False, text=message))
+        self._core.events.put(ExportProgress(0, None, finished=True, ok=False, text=message, way_out=way_out))
 
     def _export(self, task: _Export) -> None:
         events = self._core.events
@@ -144,11 +145,14 @@ class WriterWorker(Worker):
             done = frames
             events.put(ExportProgress(frames, total))
 
-        complete = export_masks(
-            task.info.uri, task.masks, task.request, progress, task.cancel.is_set, opener=self._opener
-        )
-        text = f"{done} frames exported" if complete else "The export was cancelled; nothing was written"
-        events.put(ExportProgress(done, done if complete else None, finished=True, ok=complete, text=text))
+        outcome = run_export(task.info.uri, task.masks, task.request, progress, task.cancel.is_set, opener=self._opener)
+        frames, total = outcome.frames, outcome.frames if outcome.complete else None
+        if outcome.complete:
+            text = " ".join([f"{frames} frames exported to {outcome.target}.", *outcome.notes])
+        else:
+            kept = f" {frames} of them are kept, to continue from." if frames else " Nothing was written."
+            text = f"Stopped after {done} frames.{kept}"
+        events.put(ExportProgress(frames, total, True, outcome.complete, text, cancelled=not outcome.complete))
 
     def _record(self, task: _Recording) -> None:
         events = self._core.events

@@ -64,7 +64,7 @@ class OverlayVideoWriter:
             self._stream = self._add_stream()
         except (av.error.FFmpegError, OSError, ValueError) as error:
             self.abort()
-            raise _export_error(path, error) from error
+            raise export_error(path, error) from error
         except BaseException:
             self.abort()
             raise
@@ -119,7 +119,7 @@ class OverlayVideoWriter:
             self._mux(self._stream.encode(picture))
         except (av.error.FFmpegError, OSError) as error:
             self.abort()
-            raise _export_error(self._path, error) from error
+            raise export_error(self._path, error) from error
         self.frames_written += 1
 
     def _to_yuv(self, rgb: Rgb) -> Any:
@@ -155,7 +155,7 @@ class OverlayVideoWriter:
             self._temporary.replace(self._path)
         except (av.error.FFmpegError, OSError) as error:
             self.abort()
-            raise _export_error(self._path, error) from error
+            raise export_error(self._path, error) from error
 
     def abort(self) -> None:
         """Drop the unfinished file. Idempotent; nothing happens after `close`."""
@@ -199,7 +199,7 @@ class MaskFolderWriter:
         except (FileExistsError, NotADirectoryError):
             raise ExportError(f"{folder} is a file, not a folder.", "Choose another folder.") from None
         except OSError as error:
-            raise _export_error(folder, error) from error
+            raise export_error(folder, error) from error
         if occupied and not overwrite:
             raise ExportError(f"The folder {folder} is not empty.", "Choose another folder or allow overwriting.")
 
@@ -217,7 +217,7 @@ class MaskFolderWriter:
         try:
             write_mask(path, mask)
         except OSError as error:
-            raise _export_error(path, error) from error
+            raise export_error(path, error) from error
         self.frames_written += 1
         return path
 
@@ -234,7 +234,8 @@ def _can_encode(name: str) -> bool:
         return False
 
 
-def _export_error(path: Path, error: Exception) -> ExportError:
+def export_error(path: Path, error: Exception) -> ExportError:
+    """What the user is told when writing `path` failed."""
     number = getattr(error, "errno", None)
     if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return ExportError(f"{path} could not be written: the disk is full.", "Make room or choose another disk.")

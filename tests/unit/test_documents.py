@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import main
+from engine.export.formats import FORMATS
 from engine.types import SegmentationResult
 from tests.support.clips import Clip
 
@@ -48,6 +49,13 @@ def test_python_example_runs(readme: str, disc_clip: Clip) -> None:
     assert isinstance(result, SegmentationResult)
     assert result.frame.index == len(disc_clip.masks) - 1
     names["source"].close()  # type: ignore[attr-defined]
+
+
+def test_every_export_format_is_described(repo_root: Path) -> None:
+    text = (repo_root / "docs" / "exports.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `(.+?)` \|", text, re.MULTILINE) == list(FORMATS)
+    assert "[Seventeen export formats]" in (repo_root / "README.md").read_text(encoding="utf-8")
+    assert len(FORMATS) == 17
 
 
 def test_files_the_documents_point_to_exist(repo_root: Path) -> None:

@@ -15,13 +15,13 @@ from pytestqt.qtbot import QtBot
 from app.bridge import EngineBridge
 from app.settings import Settings
 from app.window.main_window import MainWindow
+from engine.export.request import ExportRequest
 from engine.runtime.config import EngineConfig
 from engine.runtime.messages import (
     DisplayItem,
     EngineProgress,
     Event,
     ExportProgress,
-    ExportRequest,
     MaskKind,
     MasksChanged,
     Mode,
@@ -247,7 +247,7 @@ class FakeSession:
 
     def cancel_export(self) -> None:
         self.calls.append(("cancel_export",))
-        self._events.append(ExportProgress(1, len(self._masks), True, False, "Stopped."))
+        self._events.append(ExportProgress(1, len(self._masks), True, False, "Stopped.", cancelled=True))
 
     def start_recording(self, folder: Path) -> None:
         self.calls.append(("start_recording", folder))

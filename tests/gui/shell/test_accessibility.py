@@ -23,7 +23,7 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from app.dialogs.export_dialog import ExportDialog
+from app.dialogs.export_dialog import ExportDialog, ExportStart
 from app.dialogs.key_editor import KeyEditor
 from app.dialogs.shortcut_sheet import ShortcutSheet
 from app.dialogs.stream_dialog import StreamDialog
@@ -65,7 +65,7 @@ def test_every_control_of_the_dialogs_has_a_name(shell: Any) -> None:
     shell.open()
     window = shell.window
     dialogs: list[QDialog] = [
-        ExportDialog(window.bridge, window.bridge.info, window.settings, 0.5, window),
+        ExportDialog(window.bridge, window.bridge.info, window.settings, ExportStart(), window),
         KeyEditor(window.actions_table, window),
         ShortcutSheet(window.actions_table, window.themes.theme, window),
         StreamDialog(window),

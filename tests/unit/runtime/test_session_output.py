@@ -8,8 +8,10 @@ import pytest
 from PIL import Image
 
 from engine.errors import ExportError
-from engine.project import exporter
-from engine.runtime.messages import ExportProgress, ExportRequest, Mode, Notice, TrackingFinished
+from engine.export.folders import MaskFolder
+from engine.export.request import ExportRequest
+from engine.project import recorder
+from engine.runtime.messages import ExportProgress, Mode, Notice, TrackingFinished
 from tests.unit.runtime.fakes import FakeFile, FakeLive, Gate, square
 
 
@@ -30,13 +32,17 @@ def finished(driver):
 
 
 def test_an_export_writes_what_is_stored(tracked, tmp_path):
-    tracked.session.export(ExportRequest(tmp_path / "out", tmp_path / "overlay.mp4"))
+    tracked.session.export(ExportRequest("masks", tmp_path / "out"))
     end = finished(tracked)
     assert end.ok
     assert end.done == 6
+    assert str(tmp_path / "out") in end.text
     for index in range(6):
         with Image.open(tmp_path / "out" / f"{index:05d}.png") as image:
             assert np.array_equal(np.array(image), tracked.session.mask_at(index)[0])
+    del tracked.events[:]
+    tracked.session.export(ExportRequest("overlay", tmp_path / "overlay.mp4"))
+    assert finished(tracked).ok
     with av.open(str(tmp_path / "overlay.mp4")) as container:
         assert sum(1 for _ in container.decode(video=0)) == 6
 
@@ -44,15 +50,15 @@ def test_an_export_writes_what_is_stored(tracked, tmp_path):
 def test_an_export_does_not_see_edits_made_meanwhile(tracked, tmp_path, monkeypatch):
     gate = Gate()
     gate.close()
-    write = exporter.MaskFolderWriter.write
+    write = MaskFolder.write
 
-    def slow_write(self, index, mask):
+    def slow_write(self, item):
         gate.passes()
-        return write(self, index, mask)
+        write(self, item)
 
-    monkeypatch.setattr(exporter.MaskFolderWriter, "write", slow_write)
+    monkeypatch.setattr(MaskFolder, "write", slow_write)
     before = tracked.session.mask_at(5)[0]
-    tracked.session.export(ExportRequest(tmp_path / "out"))
+    tracked.session.export(ExportRequest("masks", tmp_path / "out"))
     gate.wait_arrived(1)
     tracked.session.delete_object(1)
     gate.open()
@@ -64,21 +70,22 @@ def test_an_export_does_not_see_edits_made_meanwhile(tracked, tmp_path, monkeypa
 def test_cancelling_an_export_leaves_nothing(tracked, tmp_path, monkeypatch):
     gate = Gate()
     gate.close()
-    write = exporter.MaskFolderWriter.write
+    write = MaskFolder.write
 
-    def slow_write(self, index, mask):
+    def slow_write(self, item):
         gate.passes()
-        return write(self, index, mask)
+        write(self, item)
 
-    monkeypatch.setattr(exporter.MaskFolderWriter, "write", slow_write)
-    tracked.session.export(ExportRequest(tmp_path / "out"))
+    monkeypatch.setattr(MaskFolder, "write", slow_write)
+    tracked.session.export(ExportRequest("masks", tmp_path / "out"))
     gate.wait_arrived(1)
-    tracked.session.export(ExportRequest(tmp_path / "second"))  # one at a time
+    tracked.session.export(ExportRequest("masks", tmp_path / "second"))  # one at a time
     tracked.wait(lambda: "Another export or recording is still running." in tracked.notices)
     tracked.session.cancel_export()
     gate.open()
     end = finished(tracked)
     assert not end.ok
+    assert end.cancelled
     assert list(tmp_path.iterdir()) == []
     assert not [text for text in tracked.notices if "Another" not in text]
 
@@ -86,11 +93,11 @@ def test_cancelling_an_export_leaves_nothing(tracked, tmp_path, monkeypatch):
 def test_a_failed_export_is_told_and_the_next_one_works(tracked, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("x")
-    tracked.session.export(ExportRequest(tmp_path / "out"))
+    tracked.session.export(ExportRequest("masks", tmp_path / "out"))
     assert not finished(tracked).ok
     assert any("not empty" in text for text in tracked.notices)
     del tracked.events[:]
-    tracked.session.export(ExportRequest(tmp_path / "free"))
+    tracked.session.export(ExportRequest("masks", tmp_path / "free"))
     assert finished(tracked).ok
 
 
@@ -98,7 +105,7 @@ def test_live_sources_are_recorded_not_exported(drive, tmp_path):
     live = FakeLive()
     driver = drive({"camera:0": live, "clip.mp4": FakeFile(3)})
     driver.open("camera:0")
-    driver.session.export(ExportRequest(tmp_path / "out"))
+    driver.session.export(ExportRequest("masks", tmp_path / "out"))
     driver.wait_event(Notice)
     driver.open("clip.mp4")
     driver.session.start_recording(tmp_path)
@@ -152,7 +159,7 @@ def test_a_full_disk_ends_the_recording_but_not_the_tracking(recording, monkeypa
     def full(self, index, mask):
         raise ExportError("The disk is full.", "Make room.")
 
-    monkeypatch.setattr(exporter.MaskFolderWriter, "write", full)
+    monkeypatch.setattr(recorder.MaskFolderWriter, "write", full)
     live = recording.sources["camera:0"]
     for index in range(4, 30):  # many more than may wait for the encoder
         live.push()
