@@ -46,3 +46,10 @@ def _working_size(text: str) -> int | None:
     if text.isascii() and text.isdigit() and int(text) in WORKING_SIZES:
         return int(text)
     raise argparse.ArgumentTypeError(f"must be auto or one of {', '.join(map(str, WORKING_SIZES))}, not {text!r}")
+
+
+def at_least_one(text: str) -> int:
+    """A whole number from 1, for argparse."""
+    if not (text.isascii() and text.isdigit() and int(text) >= 1):
+        raise argparse.ArgumentTypeError(f"must be a number from 1, not {text!r}")
+    return int(text)
