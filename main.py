@@ -34,6 +34,9 @@ COMMANDS: dict[str, Command] = {
     "track": Command("engine.commands.track", "carry the mask of the first frame through a video, without a window"),
     "eval": Command("engine.commands.eval", "measure quality and speed on an annotated data set"),
     "score": Command("engine.commands.score", "compare masks with ground truth"),
+    "ablate": Command(
+        "engine.commands.ablate", "measure what each part of the recipe does, beside the paper's figures"
+    ),
     "train": Command("engine.commands.train", "train an embedding network on annotated videos or stills"),
     "models": Command("engine.commands.models", "list the networks that can track"),
     "doctor": Command("engine.commands.doctor", "check this machine and say what to mend"),

@@ -53,3 +53,8 @@ def at_least_one(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) >= 1):
         raise argparse.ArgumentTypeError(f"must be a number from 1, not {text!r}")
     return int(text)
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Names separated by commas, for argparse."""
+    return tuple(name for part in text.split(",") if (name := part.strip()))

@@ -8,7 +8,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from engine.commands.arguments import add_engine_arguments, at_least_one, engine_config
+from engine.commands.arguments import add_engine_arguments, at_least_one, engine_config, names
 from engine.commands.progress import ProgressBar
 
 EXIT_DONE = 0
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data", type=Path, required=True, metavar="DIR", help="folder with JPEGImages and Annotations"
     )
     parser.add_argument("--split", metavar="NAME", help="default: val (DAVIS), valid (YouTube-VOS)")
-    parser.add_argument("--sequences", type=_names, default=(), metavar="A,B", help="only these")
+    parser.add_argument("--sequences", type=names, default=(), metavar="A,B", help="only these")
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="keep masks and reports here; the same call again goes on where it was"
     )
@@ -35,10 +35,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="track what is finished in --out again")
     add_engine_arguments(parser)
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name for part in text.split(",") if (name := part.strip()))
 
 
 def run(options: argparse.Namespace) -> int:

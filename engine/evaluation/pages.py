@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.errors import ExportError
-from engine.evaluation.report import markdown_table, write_text
+from engine.evaluation.report import markdown_table, text_table, write_text
 from engine.video.atomic import replacing
 
 _STYLE = """
@@ -91,6 +91,17 @@ def as_markdown(title: str, sections: Sequence[Section], pictures_at: str) -> st
             lines += [*markdown_table([[cell.replace("|", "\\|") for cell in row] for row in rows]), ""]
         for picture in section.pictures:
             lines += [f"![{picture.caption}]({pictures_at}/{picture.name}.png)", "", picture.caption, ""]
+    return "\n".join(lines)
+
+
+def as_text(sections: Sequence[Section]) -> str:
+    """The same for the terminal, without pictures."""
+    lines: list[str] = []
+    for section in sections:
+        lines += [section.heading, *section.paragraphs, *(f"- {text}" for text in section.points)]
+        for rows in section.tables:
+            lines += text_table(rows)
+        lines.append("")
     return "\n".join(lines)
 
 

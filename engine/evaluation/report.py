@@ -67,16 +67,20 @@ class Report:
 # -- for people ------------------------------------------------------------------------------------------------------
 def as_text(report: Report) -> str:
     """A table with a row per object and the mean of all, and what made the masks."""
-    header, *rows = table(report)
-    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
-    lines = [
+    return "\n".join([*text_table(table(report)), "", *notes(report)])
+
+
+def text_table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table for the terminal: the first column to the left, the others to the right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = (
         "  ".join(
             cell.ljust(width) if i == 0 else cell.rjust(width)
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
-        for row in (header, *rows)
-    ]
-    return "\n".join([*(line.rstrip() for line in lines), "", *notes(report)])
+        for row in rows
+    )
+    return [line.rstrip() for line in lines]
 
 
 def as_markdown(report: Report) -> str:
