@@ -116,8 +116,8 @@ def conclusion(label: str, trials: Mapping[Variant, Sequence[Trial]]) -> list[st
         verdict = {True: "as in the paper", False: "unlike in the paper", None: "where the paper's rows differ"}
         does = ("changes nothing", "helps", "hurts")[_sign(effect.ours)]
         sentences.append(
-            f"{effect.name}: {does} ({round(effect.ours, 1) + 0.0:+.1f} points, in {effect.helped} of {effect.sequences} sequences; "
-            f"the paper: {theirs}), {verdict[effect.agrees]}"
+            f"{effect.name}: {does} ({round(effect.ours, 1) + 0.0:+.1f} points, in {effect.helped} of "
+            f"{effect.sequences} sequences; the paper: {theirs}), {verdict[effect.agrees]}"
         )
     columns = strategy_trials(trials)
     ours = [mean_region(columns[name]) for name in TRACKING]
