@@ -37,6 +37,8 @@ COMMANDS: dict[str, Command] = {
     "ablate": Command(
         "engine.commands.ablate", "measure what each part of the recipe does, beside the paper's figures"
     ),
+    "flow": Command("engine.commands.flow", "draw the motion between two frames as the network sees it"),
+    "explain": Command("engine.commands.explain", "show which earlier frames decided the label of a pixel"),
     "train": Command("engine.commands.train", "train an embedding network on annotated videos or stills"),
     "models": Command("engine.commands.models", "list the networks that can track"),
     "doctor": Command("engine.commands.doctor", "check this machine and say what to mend"),

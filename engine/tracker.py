@@ -149,6 +149,16 @@ class Tracker:
         timings["upsample"] = time.perf_counter() - started
         return SegmentationResult(frame, mask, object_confidence(planes, ids), timings)
 
+    @torch.inference_mode()
+    def look_at(self, frame: Frame) -> tuple[Propagator, torch.Tensor, dict[int, int]]:
+        """What a step would compare if `frame` came next; remembers nothing.
+
+        Returns:
+            (the memory and its rules, h x w x C embedding of the frame, object id -> label column).
+        """
+        cells = self._embed(frame, {})
+        return self._propagator_for(cells), cells, dict(self._columns)
+
     def set_live(self, live: bool) -> None:
         """Tell whether the frames to come are live. Decides the automatic working size: 480, on a live CPU 320."""
         if self._chosen_short_side is None:
