@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -18,6 +19,9 @@ from engine.types import Frame, Mask, SegmentationResult
 from models.device import describe_device
 from models.embedder import Embedder
 
+if TYPE_CHECKING:
+    from engine.runtime.config import EngineConfig
+
 AUTO_WORKING_SIZE = 480
 AUTO_LIVE_CPU_WORKING_SIZE = 320  # a mask that lags behind a live picture helps less than a coarser one in time
 
@@ -27,7 +31,7 @@ class Tracker:
 
     Example::
 
-        tracker = Tracker(embedder, get_recipe("robust"))
+        tracker = Tracker.load()
         result = tracker.step(first_frame, first_mask)
         for frame in frames:
             result = tracker.step(frame)
@@ -43,6 +47,18 @@ class Tracker:
         self._propagator: Propagator | None = None
         self._columns: dict[int, int] = {}  # object id -> label column
         self._last_evicted: int | None = None
+
+    @classmethod
+    def load(cls, config: EngineConfig | None = None) -> Tracker:
+        """The tracker `config` asks for, with its network loaded; the bundled one on the best device by default.
+
+        Raises:
+            UserError: as `engine.runtime.factory.create_tracker`.
+        """
+        from engine.runtime.config import EngineConfig
+        from engine.runtime.factory import create_tracker
+
+        return create_tracker(config or EngineConfig())
 
     # -- the one step ------------------------------------------------------------------------------------------
     def step(
