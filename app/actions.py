@@ -158,6 +158,14 @@ TABLE: tuple[ActionSpec | MenuSlot, ...] = (
         "hide_overlay", "&Hide overlay", ("H",), "See the picture without its mask", "View", "eye", True, section=1
     ),
     MenuSlot("opacity", "Overlay o&pacity", "View", section=1),
+    ActionSpec(
+        "explain",
+        "&Why this label?",
+        ("W",),
+        "Show which earlier frames decided the pixel under the pointer",
+        "View",
+        section=1,
+    ),
     ActionSpec("opacity_less", "&Fainter", ("Shift+[", "{"), "Make the mask fainter", "View/Overlay opacity"),
     ActionSpec("opacity_more", "&Stronger", ("Shift+]", "}"), "Make the mask stronger", "View/Overlay opacity"),
     *_opacities(),

@@ -49,6 +49,14 @@ def light(rgb: Rgb, weights: NDArray[np.float32], strongest: float) -> Rgb:
     return np.asarray(np.clip(picture, 0, 255), np.uint8)
 
 
+def shrink(rgb: Rgb, width: int) -> Rgb:
+    """At most `width` pixels wide, aspect kept."""
+    if rgb.shape[1] <= width:
+        return rgb
+    height = max(1, round(rgb.shape[0] * width / rgb.shape[1]))
+    return np.asarray(cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
 def mark(rgb: Rgb, x: int, y: int) -> Rgb:
     """A cross at a pixel."""
     picture = rgb.copy()

@@ -64,14 +64,17 @@ class Trace:
 
 
 @torch.inference_mode()
-def trace_pixel(tracker: Tracker, frame: Frame, x: int, y: int, object_id: int | None = None) -> Trace:
+def trace_pixel(
+    tracker: Tracker, frame: Frame, x: int, y: int, object_id: int | None = None, *, leave_out: int | None = None
+) -> Trace:
     """Which references decide pixel (x, y) of `frame` if it is the next one to be tracked; nothing is remembered.
 
     Args:
         object_id: whose label is traced; None: the object with the largest label there.
+        leave_out: index of a frame that has no say, such as `frame` itself when it was tracked and is in memory.
 
     Raises:
-        MaskError: nothing was painted yet, or there is no such object.
+        MaskError: nothing was painted yet, or there is no such object, or no frame is left that has a say.
         ValueError: the pixel lies outside the frame.
     """
     if not (0 <= x < frame.width and 0 <= y < frame.height):
@@ -84,19 +87,29 @@ def trace_pixel(tracker: Tracker, frame: Frame, x: int, y: int, object_id: int |
     height, width, _ = cells.shape
     row, column = y * height // frame.height, x * width // frame.width
     wanted = list(columns) if object_id is None else [object_id]
-    traced = [(i, *trace_cell(propagator, cells, frame.index, row, column, columns[i])) for i in wanted]
+    traced = [
+        (i, *trace_cell(propagator, cells, frame.index, row, column, columns[i], leave_out=leave_out)) for i in wanted
+    ]
     best, voters, label = max(traced, key=lambda one: one[2])
     return Trace(row, column, height, width, best, label, tuple(voters))
 
 
 def trace_cell(
-    propagator: Propagator, cells: torch.Tensor, frame_index: int, row: int, column: int, object_column: int
+    propagator: Propagator,
+    cells: torch.Tensor,
+    frame_index: int,
+    row: int,
+    column: int,
+    object_column: int,
+    *,
+    leave_out: int | None = None,
 ) -> tuple[list[Voter], float]:
     """The votes of what the memory holds now for one cell of a target frame.
 
     Args:
         cells: h x w x C embedding of the target.
         object_column: of the labels in the memory.
+        leave_out: index of a frame without a say.
 
     Returns:
         (voters, strongest first; the object's label in this cell).
@@ -110,6 +123,12 @@ def trace_cell(
         spoken = keyframe_voices(bank.keyframes, frame_index, recipe.far_keyframe_voice)
         references += [(slot, False, recipe.sigma_keyframe) for slot in bank.keyframes]
         voices += list(spoken[:, object_column])
+    kept = [i for i, (slot, _, _) in enumerate(references) if slot.frame_index != leave_out and float(voices[i]) > 0]
+    if not kept:
+        raise MaskError(
+            "No other frame in the engine's memory knows this object.", "Track on, and ask on a later frame."
+        )
+    references, voices = [references[i] for i in kept], [voices[i] for i in kept]
     query = cells[row, column].float() * propagator.logit_scale
     logits, log_priors, labels = [], [], []
     for slot, is_recent, sigma in references:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.runtime.config import EngineConfig
+from engine.types import Frame
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,16 @@ class Configure:
     config: EngineConfig
 
 
-EngineCommand = DeleteObject | ForgetKeyframe | ForgetTracked | Reset | Configure
+@dataclass(frozen=True, eq=False)
+class Explain:
+    """Say which remembered frames decide pixel (x, y) of a frame."""
+
+    frame: Frame
+    x: int
+    y: int
+
+
+EngineCommand = DeleteObject | ForgetKeyframe | ForgetTracked | Reset | Configure | Explain
 
 
 @dataclass(frozen=True)

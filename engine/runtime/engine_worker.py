@@ -9,9 +9,18 @@ from typing import TYPE_CHECKING
 
 from engine.errors import DeviceError, UserError
 from engine.runtime.capture import Opener
-from engine.runtime.commands import Configure, DeleteObject, EngineCommand, EngineFacts, ForgetKeyframe, ForgetTracked
+from engine.runtime.commands import (
+    Configure,
+    DeleteObject,
+    EngineCommand,
+    EngineFacts,
+    Explain,
+    ForgetKeyframe,
+    ForgetTracked,
+)
 from engine.runtime.config import EngineConfig
 from engine.runtime.core import SessionCore
+from engine.runtime.explaining import explain
 from engine.runtime.feeder import KeyframeFeeder
 from engine.runtime.jobs import FramePacket, TrackJob
 from engine.runtime.mailbox import MailboxClosed
@@ -55,6 +64,7 @@ class EngineWorker(Worker):
         self._core = core
         self._config = config
         self._create = create_tracker
+        self._opener = opener
         self._on_ready = on_ready
         self._on_text = on_text
         self._feeder = KeyframeFeeder(core, opener)
@@ -190,6 +200,8 @@ class EngineWorker(Worker):
         elif isinstance(command, ForgetTracked):
             tracker.forget_tracked()
             self._last = None
+        elif isinstance(command, Explain):
+            explain(self._core, tracker, self._opener, command)
         else:
             tracker.reset()
             self._feeder.forget_all()

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.types import Frame, Mask
+from engine.types import Frame, Mask, Rgb
 from engine.video.source import SourceInfo
 
 
@@ -138,6 +138,38 @@ class ObjectsChanged:
     object_ids: tuple[int, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class ShownVoter:
+    """A remembered frame that has a say in a pixel's label.
+
+    Attributes:
+        share: of the whole vote, 0 to 1; `said`: the part of its vote that is for the object, 0 to 1.
+        picture: H x W x 3 uint8, the frame dimmed and lit where its cells voted.
+    """
+
+    frame_index: int
+    is_keyframe: bool
+    share: float
+    said: float
+    picture: Rgb
+
+
+@dataclass(frozen=True, eq=False)
+class Explained:
+    """Where the label of pixel (x, y) of a frame comes from, the strongest voter first.
+
+    Attributes:
+        object_id: the object with the largest label there; `label`: 0 to 1.
+    """
+
+    frame_index: int
+    x: int
+    y: int
+    object_id: int
+    label: float
+    voters: tuple[ShownVoter, ...]
+
+
 Event = (
     SourceOpened
     | SourceClosed
@@ -148,6 +180,7 @@ Event = (
     | TrackingFinished
     | ExportProgress
     | ObjectsChanged
+    | Explained
 )
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.runtime.capture import Opener
-from engine.runtime.commands import Configure
+from engine.runtime.commands import Configure, Explain
 from engine.runtime.config import EngineConfig
 from engine.runtime.core import SessionCore
 from engine.runtime.editing import Editing
@@ -189,6 +189,14 @@ class Session:
     def clear_tracking(self) -> None:
         """Drop every tracked mask and the engine's memory of it; keyframes stay."""
         self._editing.clear_tracking()
+
+    def explain(self, frame: Frame, x: int, y: int) -> None:
+        """Ask which remembered frames decide pixel (x, y) of a frame: an Explained event, or a Notice why not."""
+        with self._core.lock:
+            if not self._core.engine_ready:
+                self._core.say(Severity.INFO, "The engine is not ready yet.", "Ask again in a moment.")
+                return
+            self._core.post(Explain(frame, x, y))
 
     # -- engine choices ----------------------------------------------------------------------------------------
     def configure(self, config: EngineConfig) -> None:

@@ -20,6 +20,7 @@ from engine.runtime.messages import (
     DisplayItem,
     EngineProgress,
     Event,
+    Explained,
     ExportProgress,
     ExportRequest,
     MaskKind,
@@ -29,6 +30,7 @@ from engine.runtime.messages import (
     Notice,
     ObjectsChanged,
     Severity,
+    ShownVoter,
     SourceClosed,
     SourceOpened,
     StatsSnapshot,
@@ -227,6 +229,12 @@ class FakeSession:
 
     def confidences(self) -> dict[int, float]:
         return {index: 0.9 for index, (_, kind) in self._masks.items() if kind is MaskKind.TRACKED}
+
+    def explain(self, frame: Frame, x: int, y: int) -> None:
+        self.calls.append(("explain", frame.index, x, y))
+        pictures = [np.full((HEIGHT, WIDTH, 3), 40 * number, np.uint8) for number in (1, 2)]
+        voters = (ShownVoter(3, False, 0.75, 0.9, pictures[0]), ShownVoter(0, True, 0.25, 1.0, pictures[1]))
+        self._events.append(Explained(frame.index, x, y, 1, 0.93, voters))
 
     def clear_tracking(self) -> None:
         self.calls.append(("clear_tracking",))
