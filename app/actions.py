@@ -172,6 +172,16 @@ TABLE: tuple[ActionSpec | MenuSlot, ...] = (
     ActionSpec(
         "show_objects", "Object &list", ("Ctrl+Shift+O",), "Show or hide the object list", "View", "", True, section=2
     ),
+    ActionSpec(
+        "show_motion",
+        "&Motion",
+        ("Ctrl+Shift+M",),
+        "Show how things move, as the engine sees it",
+        "View",
+        "",
+        True,
+        section=2,
+    ),
     MenuSlot("theme", "&Theme", "View", section=2),
     ActionSpec("theme_system", "As the &system", (), "Follow the system's theme", "View/Theme", "", True, "theme"),
     ActionSpec("theme_light", "&Light", (), "Light window", "View/Theme", "", True, "theme"),

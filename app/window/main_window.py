@@ -33,6 +33,7 @@ from app.window.engine_menu import EngineMenu
 from app.window.explaining import ExplainController
 from app.window.looks import LooksController
 from app.window.menus import MenuBuilder
+from app.window.motion import MotionController
 from app.window.opening import OpeningController
 from app.window.output import OutputController
 from app.window.tracking import TrackingController
@@ -114,6 +115,7 @@ class MainWindow(QMainWindow):
         self.opening = OpeningController(bridge, actions, settings, self.editing, self, self.output.may_discard)
         self.camera_menu = self.opening.fill_menus(self.menus["cameras"], self.menus["recent"])
         self.explaining = ExplainController(bridge, actions, canvas, self.tracking.go_to, self)
+        self.motion = MotionController(bridge, actions, self)
         self.engine_menu = EngineMenu(self.menus, bridge, settings, config, self)
         self.looks = LooksController(self, actions, canvas, self.tool_options, self.object_dock, self.themes, settings)
 

@@ -16,6 +16,8 @@ from engine.types import Frame, Rgb
 from engine.video.atomic import temporary_beside
 
 if TYPE_CHECKING:
+    import torch
+
     from engine.tracker import Tracker
 
 _FLO_TAG = 202021.25  # the bytes PIEH
@@ -48,19 +50,43 @@ def flow_between(tracker: Tracker, first: Rgb, second: Rgb) -> FrameFlow:
     Raises:
         SourceError: the sizes differ.
     """
+    return FlowReader().read(tracker, Frame(0, 0.0, first), Frame(1, 0.0, second))
+
+
+class FlowReader:
+    """Flows of successive pairs of frames. The second of a pair is not embedded again as the first of the next."""
+
+    def __init__(self) -> None:
+        self._last: tuple[Frame, Tracker, torch.Tensor] | None = None
+
+    def read(self, tracker: Tracker, first: Frame, second: Frame) -> FrameFlow:
+        """As `flow_between`. Frames are recognised by being the same object."""
+        _same_size(first.rgb, second.rgb)
+        last = self._last
+        known = last is not None and last[0] is first and last[1] is tracker
+        one = last[2] if last is not None and known else tracker.look_at(first)[1]
+        propagator, two, _ = tracker.look_at(second)
+        self._last = (second, tracker, two)
+        if one.shape != two.shape:  # the working size has changed in between
+            one = tracker.look_at(first)[1]
+        return _flow_of(one, two, propagator.logit_scale, second.height, second.width)
+
+
+def _same_size(first: Rgb, second: Rgb) -> None:
+    if first.shape != second.shape:
+        sizes = " and ".join(f"{rgb.shape[1]} x {rgb.shape[0]}" for rgb in (first, second))
+        raise SourceError(f"The frames are of different sizes: {sizes}.", "Take two frames of one video.")
+
+
+def _flow_of(one: torch.Tensor, two: torch.Tensor, logit_scale: float, height: int, width: int) -> FrameFlow:
+    """From h x w x C embeddings."""
     import torch
 
     from engine.propagation.flow import affinity_flow, flow_in_pixels
 
-    if first.shape != second.shape:
-        sizes = " and ".join(f"{rgb.shape[1]} x {rgb.shape[0]}" for rgb in (first, second))
-        raise SourceError(f"The frames are of different sizes: {sizes}.", "Take two frames of one video.")
     with torch.inference_mode():
-        propagator, one, _ = tracker.look_at(Frame(0, 0.0, first))
-        _, two, _ = tracker.look_at(Frame(1, 0.0, second))
-        flow, certainty = affinity_flow(one.permute(2, 0, 1), two.permute(2, 0, 1), logit_scale=propagator.logit_scale)
-        pixels = flow_in_pixels(flow, *first.shape[:2]).cpu().numpy()
-    height, width = first.shape[:2]
+        flow, certainty = affinity_flow(one.permute(2, 0, 1), two.permute(2, 0, 1), logit_scale=logit_scale)
+        pixels = flow_in_pixels(flow, height, width).cpu().numpy()
     return FrameFlow(pixels, certainty.cpu().numpy(), (width / one.shape[1], height / one.shape[0]))
 
 
@@ -77,13 +103,24 @@ def endpoint_error(flow: Flow, truth: Flow, where: NDArray[np.bool_] | None = No
     return float((distance if where is None else distance[where]).mean())
 
 
-def colours(flows: list[Flow]) -> list[Rgb]:
-    """Flows of one size in torchvision's colours (hue: direction, saturation: length), on one common scale."""
+def colours(flows: list[Flow], longest: float | None = None) -> list[Rgb]:
+    """Flows of one size in torchvision's colours (hue: direction, saturation: length), on one common scale.
+
+    Args:
+        longest: length in pixels that is fully saturated, as are longer ones; None: the longest there is.
+    """
     import torch
     from torchvision.utils import flow_to_image
 
     batch = torch.from_numpy(np.stack(flows)).permute(0, 3, 1, 2).contiguous()
-    return [np.ascontiguousarray(picture.permute(1, 2, 0).numpy()) for picture in flow_to_image(batch)]
+    if longest is not None:
+        length = batch.norm(dim=1, keepdim=True)
+        batch = batch * (longest / length.clamp_min(1e-6)).clamp_max(1.0)
+        yardstick = torch.zeros_like(batch[:1])
+        yardstick[:, 0] = longest  # torchvision saturates what is longest in a batch
+        batch = torch.cat([batch, yardstick])
+    pictures = flow_to_image(batch)[: len(flows)]
+    return [np.ascontiguousarray(picture.permute(1, 2, 0).numpy()) for picture in pictures]
 
 
 def write_flo(path: Path, flow: Flow) -> None:

@@ -42,7 +42,15 @@ class Explain:
     y: int
 
 
-EngineCommand = DeleteObject | ForgetKeyframe | ForgetTracked | Reset | Configure | Explain
+@dataclass(frozen=True, eq=False)
+class ReadMotion:
+    """Read the optical flow between two frames off the affinity."""
+
+    first: Frame
+    second: Frame
+
+
+EngineCommand = DeleteObject | ForgetKeyframe | ForgetTracked | Reset | Configure | Explain | ReadMotion
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,11 @@ from engine.runtime.commands import (
     Explain,
     ForgetKeyframe,
     ForgetTracked,
+    ReadMotion,
 )
 from engine.runtime.config import EngineConfig
 from engine.runtime.core import SessionCore
-from engine.runtime.explaining import explain
+from engine.runtime.explaining import MotionAnswers, explain
 from engine.runtime.feeder import KeyframeFeeder
 from engine.runtime.jobs import FramePacket, TrackJob
 from engine.runtime.mailbox import MailboxClosed
@@ -65,6 +66,7 @@ class EngineWorker(Worker):
         self._config = config
         self._create = create_tracker
         self._opener = opener
+        self._motion = MotionAnswers()
         self._on_ready = on_ready
         self._on_text = on_text
         self._feeder = KeyframeFeeder(core, opener)
@@ -202,6 +204,8 @@ class EngineWorker(Worker):
             self._last = None
         elif isinstance(command, Explain):
             explain(self._core, tracker, self._opener, command)
+        elif isinstance(command, ReadMotion):
+            self._motion.answer(self._core, tracker, command)
         else:
             tracker.reset()
             self._feeder.forget_all()

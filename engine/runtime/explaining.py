@@ -1,4 +1,4 @@
-"""Answers to "where does this pixel's label come from?", in the engine thread."""
+"""Answers to "where does this pixel's label come from?" and "how do things move?", in the engine thread."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ import numpy as np
 
 from engine.errors import UserError
 from engine.runtime.capture import Opener
-from engine.runtime.commands import Explain
+from engine.runtime.commands import Explain, ReadMotion
 from engine.runtime.core import SessionCore
-from engine.runtime.messages import Explained, Severity, ShownVoter
+from engine.runtime.messages import Explained, MotionRead, Severity, ShownVoter
 from engine.types import Rgb
 
 if TYPE_CHECKING:  # importing it imports torch, which only the engine thread does
+    from engine.insight.motion import FlowReader
     from engine.tracker import Tracker
 
 MOST_VOTERS = 5
 PICTURE_WIDTH = 320
+FASTEST = 1 / 16  # of the shorter side, from one frame to the next: fully saturated in the picture
 
 
 def explain(core: SessionCore, tracker: Tracker, opener: Opener, question: Explain) -> None:
@@ -46,6 +48,32 @@ def explain(core: SessionCore, tracker: Tracker, opener: Opener, question: Expla
         said = voter.said / voter.share if voter.share else 0.0
         shown.append(ShownVoter(voter.frame_index, voter.is_keyframe, voter.share, said, picture))
     core.events.put(Explained(frame.index, question.x, question.y, trace.object_id, trace.label, tuple(shown)))
+
+
+class MotionAnswers:
+    """Reads the motion of one pair of frames after the other."""
+
+    def __init__(self) -> None:
+        self._reader: FlowReader | None = None
+
+    def answer(self, core: SessionCore, tracker: Tracker, question: ReadMotion) -> None:
+        """Put a MotionRead event, and a Notice when there is nothing to show."""
+        from engine.insight.motion import FlowReader, colours
+        from engine.insight.votes import shrink
+
+        self._reader = self._reader or FlowReader()
+        frame = question.second
+        try:
+            flow = self._reader.read(tracker, question.first, frame)
+        except UserError as error:
+            core.say(Severity.INFO, error.message, error.way_out)
+            core.events.put(MotionRead(frame.index, None))
+            return
+        (picture,) = colours([flow.pixels], longest=FASTEST * min(frame.width, frame.height))
+        picture = shrink(picture, 2 * PICTURE_WIDTH)
+        picture.setflags(write=False)
+        pixels = float(np.hypot(flow.pixels[..., 0], flow.pixels[..., 1]).mean())
+        core.events.put(MotionRead(frame.index, picture, pixels, float(flow.certainty.mean())))
 
 
 def _pictures(core: SessionCore, opener: Opener, indices: Sequence[int]) -> dict[int, Rgb]:

@@ -170,6 +170,22 @@ class Explained:
     voters: tuple[ShownVoter, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class MotionRead:
+    """The motion that led to a frame.
+
+    Attributes:
+        picture: H x W x 3 uint8, hue by direction, saturation by length; None when it could not be read.
+        pixels: mean length of the flow, in pixels of the frame.
+        certainty: 0 to 1, mean over the cells.
+    """
+
+    frame_index: int
+    picture: Rgb | None
+    pixels: float = 0.0
+    certainty: float = 0.0
+
+
 Event = (
     SourceOpened
     | SourceClosed
@@ -181,6 +197,7 @@ Event = (
     | ExportProgress
     | ObjectsChanged
     | Explained
+    | MotionRead
 )
 
 

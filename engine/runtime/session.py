@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.runtime.capture import Opener
-from engine.runtime.commands import Configure, Explain
+from engine.runtime.commands import Configure, Explain, ReadMotion
 from engine.runtime.config import EngineConfig
 from engine.runtime.core import SessionCore
 from engine.runtime.editing import Editing
@@ -197,6 +197,13 @@ class Session:
                 self._core.say(Severity.INFO, "The engine is not ready yet.", "Ask again in a moment.")
                 return
             self._core.post(Explain(frame, x, y))
+
+    def read_motion(self, first: Frame, second: Frame) -> bool:
+        """Ask for the motion between two frames: a MotionRead event follows. False when the engine is not ready."""
+        with self._core.lock:
+            if self._core.engine_ready:
+                self._core.post(ReadMotion(first, second))
+            return self._core.engine_ready
 
     # -- engine choices ----------------------------------------------------------------------------------------
     def configure(self, config: EngineConfig) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -13,11 +14,12 @@ from hypothesis import strategies as st
 
 import main
 from engine.errors import ExportError, SourceError
-from engine.insight.motion import colours, dis_flow, endpoint_error, flow_between, read_flo, write_flo
+from engine.insight.motion import FlowReader, colours, dis_flow, endpoint_error, flow_between, read_flo, write_flo
 from engine.propagation.flow import affinity_flow, flow_in_pixels
 from engine.propagation.recipe import get_recipe
 from engine.runtime.config import EngineConfig
 from engine.runtime.factory import create_tracker
+from engine.types import Frame
 from tests.support.clips import _texture, disc_frames, encode
 
 HEIGHT, WIDTH = 9, 12
@@ -189,3 +191,23 @@ def test_frames_of_a_clip(tmp_path, capsys):
     assert "no frame 4" in capsys.readouterr().err
     assert flow_command(clip, "--out", tmp_path / "flow.flo") == 2
     assert "--frame" in capsys.readouterr().err
+
+
+def test_a_run_of_frames_embeds_each_once(tracker, monkeypatch):
+    seen = []
+    embed = tracker.embedder.embed
+    monkeypatch.setattr(tracker.embedder, "embed", lambda rgb: seen.append(1) or embed(rgb))
+    frames = [Frame(i, 0.0, rgb) for i, rgb in enumerate(disc_frames(4, 160, 112)[0])]
+    reader = FlowReader()
+    found = [reader.read(tracker, one, two) for one, two in pairwise(frames)]
+    assert len(seen) == 4
+    for flow, one, two in zip(found, frames, frames[1:], strict=False):
+        assert np.array_equal(flow.pixels, flow_between(tracker, one.rgb, two.rgb).pixels)
+
+
+def test_colours_can_have_a_fixed_scale():
+    slow, fast = np.zeros((4, 4, 2), np.float32), np.zeros((4, 4, 2), np.float32)
+    slow[..., 0], fast[..., 0] = 5, 50
+    alone, full, beyond = (colours([flow], longest=10)[0] for flow in (slow, 2 * slow, fast))
+    assert np.array_equal(full, beyond)
+    assert alone.min() > full.min()

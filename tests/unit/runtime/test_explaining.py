@@ -7,7 +7,8 @@ import pytest
 
 from engine.runtime.config import EngineConfig
 from engine.runtime.explaining import PICTURE_WIDTH
-from engine.runtime.messages import Explained, Mode
+from engine.runtime.messages import Explained, Mode, MotionRead
+from engine.types import Frame
 from engine.video.open import open_source
 from tests.unit.runtime.fakes import Driver
 
@@ -55,3 +56,26 @@ def test_a_label_comes_from_the_objects_own_place_in_other_frames(driver, disc_c
     lit = np.argwhere(picture.sum(2) > 300).mean(0)
     there = np.argwhere(disc_clip.masks[answer.voters[0].frame_index] == 1).mean(0)
     assert np.hypot(*(lit - there)) < 20
+
+
+def test_motion_between_frames_is_read_without_disturbing_the_tracker(driver, disc_clip):
+    frame = driver.frame
+    driver.wait_ready()
+    driver.open(str(disc_clip.path))
+    driver.wait_shown(0)
+    first = frame()
+    driver.session.seek(1)
+    driver.wait_shown(1)
+    second = frame()
+    assert driver.session.read_motion(first, second)
+    motion = driver.wait_event(MotionRead)
+    assert motion.frame_index == 1
+    assert 0 < motion.pixels < 8
+    assert 0 < motion.certainty <= 1
+    assert motion.picture.shape == (disc_clip.height, disc_clip.width, 3)
+    assert not motion.picture.flags.writeable
+    other = Frame(2, 0.0, np.zeros((40, 40, 3), np.uint8))
+    assert driver.session.read_motion(second, other)
+    assert driver.wait_event(MotionRead, 2).picture is None
+    assert any("different sizes" in notice for notice in driver.notices)
+    assert driver.session.mask_kinds() == {}
