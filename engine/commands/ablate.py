@@ -12,7 +12,7 @@ EXIT_DONE = 0
 DATASETS = ("davis2016", "davis2017")
 EXPERIMENTS = (
     "strategies", "sigma", "sigma-sparse", "range", "references", "temperature", "labels", "our-temperature", "window",
-    "keep-first", "keyframe-sigma", "our-references", "top-k", "pooling",
+    "keep-first", "keyframe-sigma", "our-references", "top-k", "pooling", "keyframe-pooling",
 )  # fmt: skip
 
 

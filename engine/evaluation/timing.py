@@ -2,40 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from engine.evaluation.wrapping import Call, wrapped
 
 if TYPE_CHECKING:
     import torch
 
     from engine.tracker import Tracker
-    from models.embedder import Embedder
 
 
-class WaitingEmbedder:
-    """An embedder whose `embed` returns when the embedding is there, so that the next stage is not charged for it."""
+def time_exactly(tracker: Tracker) -> None:
+    """Have the stages of a tracker on a graphics card timed with the device idle in between.
 
-    def __init__(self, embedder: Embedder) -> None:
-        self._embedder = embedder
-        self.name = embedder.name
-        self.channels = embedder.channels
-        self.stride = embedder.stride
-        self.cosine = embedder.cosine
-        self.logit_scale = embedder.logit_scale
+    The last stage of a step works on the processor, so a step as a whole is timed right in any case.
+    """
+    device = tracker.embedder.device
+    if device.type == "cpu":
+        return
 
-    @property
-    def device(self) -> torch.device:
-        return self._embedder.device
+    def waiting(call: Call) -> Call:
+        def call_and_wait(*arguments: Any) -> Any:
+            _wait_for(device)  # for the upload, which belongs to the stage before
+            embedding = call(*arguments)
+            _wait_for(device)
+            return embedding
 
-    @property
-    def dtype(self) -> torch.dtype:
-        return self._embedder.dtype
+        return call_and_wait
 
-    def embed(self, rgb: torch.Tensor) -> torch.Tensor:
-        """As `Embedder.embed`."""
-        _wait_for(self.device)  # for the upload, which belongs to the stage before
-        embedding = self._embedder.embed(rgb)
-        _wait_for(self.device)
-        return embedding
+    tracker.embedder = wrapped(tracker.embedder, waiting)
 
 
 def _wait_for(device: torch.device) -> None:
@@ -45,12 +40,3 @@ def _wait_for(device: torch.device) -> None:
         torch.cuda.synchronize(device)
     elif device.type == "mps":
         torch.mps.synchronize()
-
-
-def time_exactly(tracker: Tracker) -> None:
-    """Have the stages of a tracker on a graphics card timed with the device idle in between.
-
-    The last stage of a step works on the processor, so a step as a whole is timed right in any case.
-    """
-    if tracker.embedder.device.type != "cpu":
-        tracker.embedder = WaitingEmbedder(tracker.embedder)

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from engine.evaluation.datasets import Dataset, VideoSequence
 from engine.evaluation.metrics import contour_accuracy, region_similarity
 from engine.evaluation.provenance import Provenance, provenance_of
 from engine.evaluation.scoring import ObjectScore
+from engine.evaluation.wrapping import Call, wrapped
 from engine.runtime.config import EngineConfig
 from engine.runtime.threads import let_waiting_threads_sleep
 from engine.types import Frame
@@ -51,43 +52,38 @@ class RowResult:
     trials: dict[Variant, list[Trial]]
 
 
-class RememberingEmbedder:
-    """An embedder that keeps what it made of the frames of one sequence: only propagation differs between recipes."""
+class EmbeddingMemory:
+    """What an embedder made of the frames of one sequence: only propagation differs between recipes.
+
+    Attributes:
+        embedder: looks into the memory first.
+        frame_index: of the frame to come; set it before each step.
+    """
 
     def __init__(self, embedder: Embedder) -> None:
-        self._embedder = embedder
-        self.name = embedder.name
-        self.channels = embedder.channels
-        self.stride = embedder.stride
-        self.cosine = embedder.cosine
-        self.logit_scale = embedder.logit_scale
-        self.frame_index = 0  # of the frame to come; set it before each step
-        self._made: dict[tuple[int, tuple[int, ...]], torch.Tensor] = {}
+        self.embedder = wrapped(embedder, self._remembering)
+        self.frame_index = 0
+        self._made: dict[tuple[str, int, tuple[int, ...]], Any] = {}
         self._bytes = 0
-
-    @property
-    def device(self) -> torch.device:
-        return self._embedder.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self._embedder.dtype
 
     def forget(self) -> None:
         """Begin another sequence."""
         self._made.clear()
         self._bytes = 0
 
-    def embed(self, rgb: torch.Tensor) -> torch.Tensor:
-        """As `Embedder.embed`."""
-        key = (self.frame_index, tuple(rgb.shape))
-        found = self._made.get(key)
-        if found is None:
-            found = self._embedder.embed(rgb)
-            if self._bytes + found.nbytes <= REMEMBERED_BYTES:
-                self._made[key] = found
-                self._bytes += found.nbytes
-        return found
+    def _remembering(self, call: Call) -> Call:
+        def look_or_call(rgb: torch.Tensor) -> Any:
+            key = (call.__name__, self.frame_index, tuple(rgb.shape))
+            if key in self._made:
+                return self._made[key]
+            made = call(rgb)
+            size = sum(part.nbytes for part in (made if isinstance(made, tuple) else (made,)) if part is not None)
+            if self._bytes + size <= REMEMBERED_BYTES:
+                self._made[key] = made
+                self._bytes += size
+            return made
+
+        return look_or_call
 
 
 def shorten(dataset: Dataset, frames: int | None) -> Dataset:
@@ -132,13 +128,13 @@ def run_row(
     tracker = create_tracker(row.config, on_model_progress)
     provenance = provenance_of(tracker, row.config)
     trials = TrialCache(cache, {name: getattr(provenance, name) for name in MADE_BY})
-    embedder = RememberingEmbedder(tracker.embedder)
-    chosen = variants(experiments, embedder, tracker.recipe)
+    memory = EmbeddingMemory(tracker.embedder)
+    chosen = variants(experiments, tracker.embedder, tracker.recipe)
     total = len(chosen) * sum(len(sequence.frames) for sequence in dataset.sequences)
     found: defaultdict[Variant, list[Trial]] = defaultdict(list)
     done = 0
     for sequence in dataset.sequences:
-        embedder.forget()
+        memory.forget()
         content = content_of(sequence)
         sample: _Sample | None = None
         for variant in chosen:
@@ -146,7 +142,7 @@ def run_row(
             trial = trials.find(key)
             if trial is None:
                 sample = sample or _Sample.read(sequence)
-                trial = _try(embedder, variant, sample, row.config.working_size)
+                trial = _try(memory, variant, sample, row.config.working_size)
                 trials.keep(key, trial)
             found[variant].append(trial)
             done += len(sequence.frames)
@@ -173,11 +169,11 @@ class _Sample:
         return cls(sequence, annotations, frames)
 
 
-def _try(embedder: RememberingEmbedder, variant: Variant, sample: _Sample, working_size: int | None) -> Trial:
+def _try(memory: EmbeddingMemory, variant: Variant, sample: _Sample, working_size: int | None) -> Trial:
     """Track and score one sequence by the DAVIS rules."""
     from engine.tracker import Tracker
 
-    tracker: Tracker = Tracker(embedder, variant.recipe, working_size=working_size)
+    tracker: Tracker = Tracker(memory.embedder, variant.recipe, working_size=working_size)
     first = sample.annotations[0]
     assert first is not None  # a DAVIS sequence without it is refused
     ids = object_ids(first.ids)
@@ -185,7 +181,7 @@ def _try(embedder: RememberingEmbedder, variant: Variant, sample: _Sample, worki
     milliseconds = []
     last = len(sample.frames) - 1
     for frame, truth in zip(sample.frames, sample.annotations, strict=True):
-        embedder.frame_index = frame.index
+        memory.frame_index = frame.index
         result = tracker.step(frame, first.ids if frame.index == 0 else None)
         if frame.index == 0:
             continue

@@ -71,7 +71,8 @@ SWEEPS: Mapping[str, Sweep] = {
     "keyframe-sigma": Sweep(("sigma_keyframe",), (8.0, 21.0, 42.0, None), False, "sigma of the keyframes"),
     "our-references": Sweep(("references",), (4, 5, 7, 9), False, "number of recent reference frames"),
     "top-k": Sweep(("top_k", "topk"), (5, 10, 20, 50, None), False, "strongest references that vote for a cell"),
-    "pooling": Sweep(("pooling", "pool", "pool_sparse"), (None, 2), False, "pooling of the sparse references' keys"),
+    "pooling": Sweep(("pool_recent",), (1, 2), False, "pooling of the recent references but the newest, 1: none"),
+    "keyframe-pooling": Sweep(("pool_keyframes",), (1, 2), False, "pooling of the keyframes, 1: none"),
 }  # fmt: skip
 
 EXPERIMENTS = (STRATEGIES, *SWEEPS)

@@ -57,10 +57,10 @@ def test_all_strategies_come_with_and_without_the_motion_prior():
     assert all(variant.recipe.cosine and variant.recipe.logit_scale is None for variant in found)
 
 
-@pytest.mark.parametrize("name", [name for name in SWEEPS if name not in ("top-k", "pooling")])
+@pytest.mark.parametrize("name", [name for name, sweep in SWEEPS.items() if sweep.setting])
 def test_sweeps_change_one_setting_and_hold_the_recipes_own_value(name):
     found = variants([name], Cosine(), ROBUST)
-    assert len(found) >= 3
+    assert len(found) >= 2
     base = next(variant.recipe for variant in found if variant.is_base)
     assert sum(variant.is_base for variant in found) == 1
     field = SWEEPS[name].setting

@@ -259,25 +259,25 @@ def test_objects_that_appear_later_start_at_their_first_annotated_frame(youtube,
     assert all(row["J"]["mean"] > 0.7 for row in report["objects"])
 
 
-def test_workers_give_the_same_masks_and_scores(tracked, tmp_path):
-    data, out = tracked
+def test_workers_give_the_same_masks_and_a_broken_sequence_leaves_the_others(davis2016, tracked, tmp_path, capsys):
+    broken = davis2016 / "JPEGImages" / "480p" / "alpha" / "00005.jpg"
+    intact = broken.read_bytes()
+    broken.write_bytes(b"no image")
     shared = tmp_path / "shared"
-    assert evaluate("--dataset", "davis2016", "--data", data, "--out", shared, "--workers", 2) == 0
-    assert {n: c for n, (c, _) in masks_below(shared).items()} == {n: c for n, (c, _) in masks_below(out).items()}
-    alone, together = (json.loads((folder / "report.json").read_text()) for folder in (out, shared))
-    assert together["objects"] == alone["objects"]
-    assert [run["workers"] for run in together["sequences"]] == [2, 2]
-    assert "up to 2 processes" in (shared / "report.md").read_text()
-
-
-def test_a_worker_with_a_broken_sequence_leaves_the_others(davis2016, tmp_path, capsys):
-    (davis2016 / "JPEGImages" / "480p" / "alpha" / "00005.jpg").write_bytes(b"no image")
-    out = tmp_path / "out"
-    assert evaluate("--dataset", "davis2016", "--data", davis2016, "--out", out, "--workers", 2) == 2
+    call = ("--dataset", "davis2016", "--data", davis2016, "--out", shared, "--workers", 2)
+    assert evaluate(*call) == 2
     error = capsys.readouterr().err.rstrip().splitlines()[-1]
     assert "alpha" in error
     assert "Traceback" not in error
-    assert [run["name"] for run in json.loads((out / FILE_NAME).read_text())["sequences"]] == ["beta"]
+    assert [run["name"] for run in json.loads((shared / FILE_NAME).read_text())["sequences"]] == ["beta"]
+    broken.write_bytes(intact)
+    assert evaluate(*call) == 0
+    out = tracked[1]
+    assert {n: c for n, (c, _) in masks_below(shared).items()} == {n: c for n, (c, _) in masks_below(out).items()}
+    alone, together = (json.loads((folder / "report.json").read_text()) for folder in (out, shared))
+    assert together["objects"] == alone["objects"]
+    assert {run["name"]: run["workers"] for run in together["sequences"]} == {"alpha": 1, "beta": 2}
+    assert "up to 2 processes" in (shared / "report.md").read_text()
 
 
 def test_seen_and_unseen_categories_are_told_apart(youtube, tmp_path):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
-from engine.evaluation.timing import WaitingEmbedder, time_exactly
+from engine.evaluation.timing import time_exactly
 
 
 class Embedder:
@@ -18,24 +19,36 @@ class Embedder:
         return rgb
 
 
+class DetailedEmbedder(Embedder):
+    def embed_detailed(self, rgb):
+        self.log.append("embed_detailed")
+        return rgb, None
+
+
 class Tracker:
     def __init__(self, embedder):
         self.embedder = embedder
 
 
-def test_a_card_is_waited_for_before_and_after_each_embedding(monkeypatch):
+@pytest.mark.parametrize("kind", [Embedder, DetailedEmbedder])
+def test_a_card_is_waited_for_before_and_after_each_embedding(monkeypatch, kind):
     log = []
     monkeypatch.setattr(torch.cuda, "synchronize", lambda device: log.append(str(device)))
-    tracker = Tracker(Embedder("cuda:1", log))
+    tracker = Tracker(kind("cuda:1", log))
     time_exactly(tracker)
     rgb = torch.zeros(1)
     assert tracker.embedder.embed(rgb) is rgb
     assert log == ["cuda:1", "embed", "cuda:1"]
+    assert isinstance(tracker.embedder, kind)
+    if kind is DetailedEmbedder:
+        assert tracker.embedder.embed_detailed(rgb)[0] is rgb
+        assert log[3:] == ["cuda:1", "embed_detailed", "cuda:1"]
     for name in ("name", "channels", "stride", "cosine", "logit_scale", "dtype", "device"):
         assert getattr(tracker.embedder, name) == getattr(Embedder("cuda:1", log), name)
 
 
 def test_the_processor_needs_no_waiting():
-    tracker = Tracker(Embedder("cpu", []))
+    embedder = Embedder("cpu", [])
+    tracker = Tracker(embedder)
     time_exactly(tracker)
-    assert not isinstance(tracker.embedder, WaitingEmbedder)
+    assert tracker.embedder is embedder
