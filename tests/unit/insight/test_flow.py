@@ -195,12 +195,12 @@ def test_frames_of_a_clip(tmp_path, capsys):
 
 def test_a_run_of_frames_embeds_each_once(tracker, monkeypatch):
     seen = []
-    embed = tracker.embedder.embed
-    monkeypatch.setattr(tracker.embedder, "embed", lambda rgb: seen.append(1) or embed(rgb))
+    look_at = tracker.look_at
+    monkeypatch.setattr(tracker, "look_at", lambda frame: seen.append(frame.index) or look_at(frame))
     frames = [Frame(i, 0.0, rgb) for i, rgb in enumerate(disc_frames(4, 160, 112)[0])]
     reader = FlowReader()
     found = [reader.read(tracker, one, two) for one, two in pairwise(frames)]
-    assert len(seen) == 4
+    assert seen == [0, 1, 2, 3]
     for flow, one, two in zip(found, frames, frames[1:], strict=False):
         assert np.array_equal(flow.pixels, flow_between(tracker, one.rgb, two.rgb).pixels)
 
