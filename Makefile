@@ -1,6 +1,7 @@
 # The two commands: `make run` starts LiveMask, `make test` runs every test. Both set everything up first.
 #   make setup   .venv with every dependency, and the system libraries Qt needs on Linux
 #   make lint    ruff, mypy and the import rules
+#   make docs    the Python API as web pages, in docs/api
 # Another Python (3.10 or newer):  make run PYTHON=python3.12
 
 PYTHON ?= python3
@@ -13,11 +14,11 @@ else
 endif
 STAMP := $(VENV)/.requirements-installed
 
-.PHONY: help setup run test lint system-libraries
+.PHONY: help setup run test lint docs system-libraries
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '1,4s/^# \{0,1\}//p' Makefile
+	@sed -n '1,5s/^# \{0,1\}//p' Makefile
 
 setup: $(STAMP) system-libraries
 
@@ -44,6 +45,10 @@ run: setup
 test: $(STAMP)
 	@$(PYTHON) -m engine.system_libraries --install --for-tests
 	QT_QPA_PLATFORM=offscreen $(VENV_PYTHON) -m pytest $(ARGS)
+
+# The names of `engine` load themselves when they are asked for, which pdoc does not do.
+docs: $(STAMP)
+	$(VENV_PYTHON) -c "from engine import *; import pathlib, pdoc; pdoc.pdoc('engine', 'models', output_directory=pathlib.Path('docs/api'))"
 
 lint: $(STAMP)
 	$(VENV_PYTHON) -m ruff check .

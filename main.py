@@ -35,6 +35,11 @@ COMMANDS: dict[str, Command] = {
     "export": Command("engine.commands.export", "write tracked masks as videos, data sets, tables or labelling files"),
     "eval": Command("engine.commands.eval", "measure quality and speed on an annotated data set"),
     "score": Command("engine.commands.score", "compare masks with ground truth"),
+    "ablate": Command(
+        "engine.commands.ablate", "measure what each part of the recipe does, beside the paper's figures"
+    ),
+    "flow": Command("engine.commands.flow", "draw the motion between two frames as the network sees it"),
+    "explain": Command("engine.commands.explain", "show which earlier frames decided the label of a pixel"),
     "train": Command("engine.commands.train", "train an embedding network on annotated videos or stills"),
     "bench": Command("engine.commands.bench", "measure the speed of this machine, stage by stage"),
     "models": Command("engine.commands.models", "list the networks that can track"),

@@ -160,11 +160,29 @@ TABLE: tuple[ActionSpec | MenuSlot, ...] = (
         "hide_overlay", "&Hide overlay", ("H",), "See the picture without its mask", "View", "eye", True, section=1
     ),
     MenuSlot("opacity", "Overlay o&pacity", "View", section=1),
+    ActionSpec(
+        "explain",
+        "&Why this label?",
+        ("W",),
+        "Show which earlier frames decided the pixel under the pointer",
+        "View",
+        section=1,
+    ),
     ActionSpec("opacity_less", "&Fainter", ("Shift+[", "{"), "Make the mask fainter", "View/Overlay opacity"),
     ActionSpec("opacity_more", "&Stronger", ("Shift+]", "}"), "Make the mask stronger", "View/Overlay opacity"),
     *_opacities(),
     ActionSpec(
         "show_objects", "Object &list", ("Ctrl+Shift+O",), "Show or hide the object list", "View", "", True, section=2
+    ),
+    ActionSpec(
+        "show_motion",
+        "&Motion",
+        ("Ctrl+Shift+M",),
+        "Show how things move, as the engine sees it",
+        "View",
+        "",
+        True,
+        section=2,
     ),
     MenuSlot("theme", "&Theme", "View", section=2),
     ActionSpec("theme_system", "As the &system", (), "Follow the system's theme", "View/Theme", "", True, "theme"),

@@ -16,11 +16,13 @@ from engine.runtime.messages import (
     DisplayItem,
     EngineProgress,
     Event,
+    Explained,
     ExportProgress,
     MaskKind,
     MasksChanged,
     Mode,
     ModeChanged,
+    MotionRead,
     Notice,
     ObjectsChanged,
     SourceClosed,
@@ -52,6 +54,8 @@ class EngineBridge(QObject):
         masks_changed(first, last), tracking_finished(last), export_progress(ExportProgress),
         objects_changed(tuple of ids), stats_changed(StatsSnapshot): as in `engine.runtime.messages`.
         recording_changed(bool): a live recording began or ended.
+        motion_read(MotionRead): the motion that `read_motion` asked for.
+        explained(Explained): which frames decide the pixel that `explain` asked for.
     """
 
     item_ready = pyqtSignal(object)
@@ -66,6 +70,8 @@ class EngineBridge(QObject):
     objects_changed = pyqtSignal(tuple)
     stats_changed = pyqtSignal(object)
     recording_changed = pyqtSignal(bool)
+    explained = pyqtSignal(object)
+    motion_read = pyqtSignal(object)
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -186,6 +192,14 @@ class EngineBridge(QObject):
     def confidences(self) -> dict[int, float]:
         return self._session.confidences()
 
+    def explain(self, frame: Frame, x: int, y: int) -> None:
+        self._session.explain(frame, x, y)
+        self._wake()
+
+    def read_motion(self, first: Frame, second: Frame) -> bool:
+        """False when the engine is not ready; no answer will come."""
+        return self._session.read_motion(first, second)
+
     def clear_tracking(self) -> None:
         self._session.clear_tracking()
         self._wake()
@@ -262,6 +276,10 @@ class EngineBridge(QObject):
         elif isinstance(event, ObjectsChanged):
             self._painted = frozenset(event.object_ids)
             self.objects_changed.emit(event.object_ids)
+        elif isinstance(event, Explained):
+            self.explained.emit(event)
+        elif isinstance(event, MotionRead):
+            self.motion_read.emit(event)
 
     def _poll_stats(self) -> None:
         self.stats_changed.emit(self._session.stats())

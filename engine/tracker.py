@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,6 +20,9 @@ from models.device import describe_device
 from models.embedder import DetailedEmbedder, Embedder
 from models.upsampler import FACTOR, enlarge
 
+if TYPE_CHECKING:
+    from engine.runtime.config import EngineConfig
+
 AUTO_WORKING_SIZE = 480
 AUTO_LIVE_CPU_WORKING_SIZE = 320  # a mask that lags behind a live picture helps less than a coarser one in time
 _SHORTAGE = ("out of memory", "allocate memory", "ALLOC_FAILED")
@@ -29,7 +33,7 @@ class Tracker:
 
     Example::
 
-        tracker = Tracker(embedder, get_recipe("robust"))
+        tracker = Tracker.load()
         result = tracker.step(first_frame, first_mask)
         for frame in frames:
             result = tracker.step(frame)
@@ -46,6 +50,18 @@ class Tracker:
         self._columns: dict[int, int] = {}  # object id -> label column
         self._last_evicted: int | None = None
         self._references: int | None = None
+
+    @classmethod
+    def load(cls, config: EngineConfig | None = None) -> Tracker:
+        """The tracker `config` asks for, with its network loaded; the bundled one on the best device by default.
+
+        Raises:
+            UserError: as `engine.runtime.factory.create_tracker`.
+        """
+        from engine.runtime.config import EngineConfig
+        from engine.runtime.factory import create_tracker
+
+        return create_tracker(config or EngineConfig())
 
     # -- the one step ------------------------------------------------------------------------------------------
     def step(
@@ -154,6 +170,16 @@ class Tracker:
         mask = labels_to_mask(planes, mass_plane, ids, frame.height, frame.width)
         timings["upsample"] = time.perf_counter() - started
         return SegmentationResult(frame, mask, object_confidence(planes, ids), timings)
+
+    @torch.inference_mode()
+    def look_at(self, frame: Frame) -> tuple[Propagator, torch.Tensor, dict[int, int]]:
+        """What a step would compare if `frame` came next; remembers nothing.
+
+        Returns:
+            (the memory and its rules, h x w x C embedding of the frame, object id -> label column).
+        """
+        cells = self._embed(frame, {})
+        return self._propagator_for(cells), cells, dict(self._columns)
 
     def set_live(self, live: bool) -> None:
         """Tell whether the frames to come are live. Decides the automatic working size: 480, on a live CPU 320."""

@@ -30,8 +30,10 @@ from app.theme import Theme, ThemeManager
 from app.window.drops import accepts
 from app.window.editing import EditingController
 from app.window.engine_menu import EngineMenu
+from app.window.explaining import ExplainController
 from app.window.looks import LooksController
 from app.window.menus import MenuBuilder
+from app.window.motion import MotionController
 from app.window.opening import OpeningController
 from app.window.output import OutputController
 from app.window.tracking import TrackingController
@@ -112,13 +114,15 @@ class MainWindow(QMainWindow):
         self.output = OutputController(bridge, actions, settings, canvas, lambda: self.tracking.marks, self)
         self.opening = OpeningController(bridge, actions, settings, self.editing, self, self.output.may_discard)
         self.camera_menu = self.opening.fill_menus(self.menus["cameras"], self.menus["recent"])
+        self.explaining = ExplainController(bridge, actions, canvas, self.tracking.go_to, self)
+        self.motion = MotionController(bridge, actions, self)
         self.engine_menu = EngineMenu(self.menus, bridge, settings, config, self)
         self.looks = LooksController(self, actions, canvas, self.tool_options, self.object_dock, self.themes, settings)
 
     def _connect(self) -> None:
         bridge = self.bridge
         bridge.notice.connect(self.notices.show_notice)
-        for controller in (self.editing, self.tracking, self.output, self.opening):
+        for controller in (self.editing, self.tracking, self.output, self.opening, self.explaining):
             controller.notice.connect(self.notices.show_notice)
         bridge.source_opened.connect(self._on_source_opened)
         bridge.source_closed.connect(lambda: self._on_source_closed())

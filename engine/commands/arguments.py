@@ -46,3 +46,15 @@ def _working_size(text: str) -> int | None:
     if text.isascii() and text.isdigit() and int(text) in WORKING_SIZES:
         return int(text)
     raise argparse.ArgumentTypeError(f"must be auto or one of {', '.join(map(str, WORKING_SIZES))}, not {text!r}")
+
+
+def at_least_one(text: str) -> int:
+    """A whole number from 1, for argparse."""
+    if not (text.isascii() and text.isdigit() and int(text) >= 1):
+        raise argparse.ArgumentTypeError(f"must be a number from 1, not {text!r}")
+    return int(text)
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Names separated by commas, for argparse."""
+    return tuple(name for part in text.split(",") if (name := part.strip()))

@@ -21,8 +21,15 @@ class ProgressBar:
     unknown), so a log file stays readable. Use as a context manager: leaving it ends the line.
     """
 
-    def __init__(self, label: str, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        label: str,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        unit: str = "frames",
+    ) -> None:
         self._label = label
+        self._unit = unit
         self._stream = stream if stream is not None else sys.stderr
         self._terminal = self._stream.isatty()
         self._clock = clock
@@ -68,7 +75,7 @@ class ProgressBar:
     def _text(self, done: int, total: int | None, now: float) -> str:
         elapsed = now - (self._start if self._start is not None else now)
         rate = (done - 1) / elapsed if elapsed > 0 and done > 1 else None
-        parts = [f"{self._label} {done}/{total} frames" if total else f"{self._label} {done} frames"]
+        parts = [f"{self._label} {done}{f'/{total}' if total else ''} {self._unit}"]
         if rate is not None:
             parts.append(f"{rate:.1f} per second")
             if total and done < total:

@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from engine.evaluation.analysis import analyse
     from engine.evaluation.datasets import PROTOCOLS as BY_NAME
     from engine.evaluation.report import Report, as_dict, as_text, write_text
     from engine.evaluation.scoring import score_dataset
@@ -37,7 +38,9 @@ def run(options: argparse.Namespace) -> int:
     )
     with ProgressBar("Scoring") as bar:
         scores = score_dataset(dataset, options.prediction, on_progress=bar.update)
-    report = Report(title=dataset.title, protocol=dataset.protocol.name, scores=tuple(scores))
+    with ProgressBar("Looking into") as bar:
+        stability, failures = analyse(dataset, options.prediction, scores, on_progress=bar.update)
+    report = Report(dataset.title, dataset.protocol.name, tuple(scores), stability=stability, failures=failures)
     print(as_text(report))
     if options.json is not None:
         write_text(options.json, json.dumps(as_dict(report), indent=1))

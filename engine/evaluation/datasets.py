@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -56,6 +56,7 @@ class VideoSequence:
         objects: the ids that count, None: all that the annotations hold.
         merge_objects: all ids are one object, 1 (DAVIS 2016).
         folder: of its results, below those of the data set; None: its name.
+        categories: object id -> what it is, where the data set says so (YouTube-VOS).
     """
 
     name: str
@@ -64,6 +65,7 @@ class VideoSequence:
     objects: frozenset[int] | None = None
     merge_objects: bool = False
     folder: str | None = None
+    categories: Mapping[int, str] = field(default_factory=dict, hash=False)
 
     def results_in(self, results: Path) -> Path:
         """Where its masks are, below the results of the data set."""
@@ -78,6 +80,7 @@ class Dataset:
         kind: "davis2016", "davis2017" or "youtube-vos".
         split: name of the split, "" when every folder counts.
         result_folder: where the official layout of results has the sequences, below the output folder.
+        seen: categories that the training split has; None when that is not known.
     """
 
     kind: str
@@ -86,6 +89,7 @@ class Dataset:
     sequences: tuple[VideoSequence, ...]
     protocol: Protocol
     result_folder: str = ""
+    seen: frozenset[str] | None = None
 
     @property
     def title(self) -> str:
@@ -98,7 +102,8 @@ def load_dataset(kind: str, root: Path, split: str | None = None, only: Sequence
     Layouts, below `root`:
       - davis2016, davis2017: JPEGImages/480p/SEQ, Annotations/480p/SEQ, ImageSets/2016 or 2017/SPLIT.txt (default split
         val). Without the folder ImageSets every sequence counts.
-      - youtube-vos: JPEGImages/SEQ, Annotations/SEQ and meta.json in `root` or in root/SPLIT (default split valid).
+      - youtube-vos: JPEGImages/SEQ, Annotations/SEQ and meta.json in `root` or in root/SPLIT (default split valid, also
+        called val). The categories of root/train/meta.json, or of one beside `root`, are the seen ones.
 
     Args:
         only: names of the sequences wanted, empty for all of the split.
@@ -191,6 +196,8 @@ def _load_youtube(root: Path, split: str | None, only: Sequence[str]) -> Dataset
     folder = root
     if not (root / "JPEGImages").is_dir():
         split = split or _YOUTUBE_SPLIT
+        if split == _DAVIS_SPLIT and not (root / split).is_dir():
+            split = _YOUTUBE_SPLIT
         folder = root / _plain_name(split)
     if not all((folder / part).is_dir() for part in ("JPEGImages", "Annotations")):
         raise DatasetError(
@@ -205,15 +212,31 @@ def _load_youtube(root: Path, split: str | None, only: Sequence[str]) -> Dataset
             raise DatasetError(
                 f"The sequence {name} has no mask in {folder / 'Annotations' / name}.", "Complete the data set."
             )
-        sequences.append(VideoSequence(name, frames, annotations, objects[name]))
-    return Dataset("youtube-vos", root, split or "", tuple(sequences), YOUTUBE_VOS, "Annotations")
+        categories = {i: category for i, category in objects[name].items() if category}
+        sequences.append(VideoSequence(name, frames, annotations, frozenset(objects[name]), categories=categories))
+    seen = _seen_categories(folder)
+    return Dataset("youtube-vos", root, split or "", tuple(sequences), YOUTUBE_VOS, "Annotations", seen)
 
 
-def _meta_objects(path: Path) -> dict[str, frozenset[int]]:
-    """Sequence name -> object ids, of {"videos": {SEQ: {"objects": {ID: {...}}}}}."""
+def _seen_categories(folder: Path) -> frozenset[str] | None:
+    """The categories of the training split, which lies beside the one in `folder`; None without it."""
+    training = folder.absolute().parent / "train" / "meta.json"
+    if not training.is_file():
+        return None
+    return frozenset(category for video in _meta_objects(training).values() for category in video.values() if category)
+
+
+def _meta_objects(path: Path) -> dict[str, dict[int, str]]:
+    """Sequence name -> object id -> category ("" where none is given).
+
+    Of {"videos": {SEQ: {"objects": {ID: {"category": ..., "frames": [...]}}}}}.
+    """
     try:
         content: Any = json.loads(path.read_text(encoding="utf-8"))
-        return {name: frozenset(int(i) for i in video["objects"]) for name, video in content["videos"].items()}
+        return {
+            name: {int(i): str(thing.get("category", "")) for i, thing in video["objects"].items()}
+            for name, video in content["videos"].items()
+        }
     except FileNotFoundError:
         raise DatasetError(f"There is no {path}.", "YouTube-VOS needs it to know the objects.") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

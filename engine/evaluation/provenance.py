@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import platform
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +36,7 @@ class Provenance:
         weights_sha256: of the weights file; "unknown" for a model without one.
         device: with its dtype, such as "cpu (bf16)"; `dtype` alone is that of the embedding.
         short_side: working size in pixels, "auto" when left to the tracker.
+        machine: processor, its cores and the system; "unknown" in records of older versions.
     """
 
     version: str
@@ -46,6 +49,7 @@ class Provenance:
     dtype: str
     short_side: str
     torch: str
+    machine: str = UNKNOWN
 
 
 def provenance_of(tracker: Tracker, config: EngineConfig) -> Provenance:
@@ -67,7 +71,19 @@ def provenance_of(tracker: Tracker, config: EngineConfig) -> Provenance:
         dtype=str(tracker.embedder.dtype).removeprefix("torch."),
         short_side=str(config.working_size or "auto"),
         torch=torch.__version__,
+        machine=machine_text(),
     )
+
+
+def machine_text() -> str:
+    """Such as "Intel(R) Xeon(R) CPU @ 2.20GHz, 2 cores, Linux x86_64"."""
+    model = platform.processor()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), model)
+    except OSError:
+        pass  # not Linux: platform.processor() is right there
+    return f"{model or UNKNOWN}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}"
 
 
 def weights_sha256(config: EngineConfig) -> str:

@@ -26,6 +26,7 @@ class SequenceRun:
         seconds: what the tracker took for the tracked ones; decoding and writing are not in it.
         stage_ms: median milliseconds of each stage of the tracker.
         working_size: (width, height) the embedder saw.
+        workers: processes that tracked at the same time; on a processor they take speed from each other.
     """
 
     name: str
@@ -34,6 +35,7 @@ class SequenceRun:
     seconds: float
     stage_ms: Mapping[str, float] = field(default_factory=dict)
     working_size: tuple[int, int] | None = None
+    workers: int = 1
 
     @property
     def fps(self) -> float:

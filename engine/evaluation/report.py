@@ -5,16 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from engine.errors import ExportError
+from engine.evaluation.failures import BadFrame, count_kinds
+from engine.evaluation.generalisation import Generalisation
 from engine.evaluation.metrics import Statistics
 from engine.evaluation.provenance import Provenance
 from engine.evaluation.record import SequenceRun
 from engine.evaluation.scoring import ObjectScore, Summary, summarise
+from engine.evaluation.stability import ObjectStability
 from engine.video.atomic import replacing
 
 # The column names and decimals of the DAVIS-2017 evaluation code.
@@ -30,6 +33,9 @@ class Report:
         title: such as "davis2016 val".
         protocol: which frames counted; a name of `engine.evaluation.datasets.PROTOCOLS`.
         runs, provenance: empty and None where masks were compared that somebody else made.
+        generalisation: G of YouTube-VOS, None where the data set does not tell seen from unseen categories.
+        stability: T of every scored object.
+        failures: every scored frame in which an object failed.
     """
 
     title: str
@@ -37,6 +43,9 @@ class Report:
     scores: tuple[ObjectScore, ...]
     runs: tuple[SequenceRun, ...] = ()
     provenance: Provenance | None = None
+    generalisation: Generalisation | None = None
+    stability: tuple[ObjectStability, ...] = ()
+    failures: tuple[BadFrame, ...] = ()
 
     @property
     def summary(self) -> Summary | None:
@@ -58,40 +67,66 @@ class Report:
 # -- for people ------------------------------------------------------------------------------------------------------
 def as_text(report: Report) -> str:
     """A table with a row per object and the mean of all, and what made the masks."""
-    header, *rows = _table(report)
-    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
-    lines = [
+    return "\n".join([*text_table(table(report)), "", *notes(report)])
+
+
+def text_table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table for the terminal: the first column to the left, the others to the right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = (
         "  ".join(
             cell.ljust(width) if i == 0 else cell.rjust(width)
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
-        for row in (header, *rows)
-    ]
-    return "\n".join([*(line.rstrip() for line in lines), "", *_notes(report)])
+        for row in rows
+    )
+    return [line.rstrip() for line in lines]
 
 
 def as_markdown(report: Report) -> str:
     """The same as a Markdown table."""
-    header, *rows = _table(report)
-    lines = [f"| {' | '.join(row)} |" for row in (header, ["---", *["---:"] * (len(header) - 1)], *rows)]
-    return "\n".join([*lines, "", *(f"- {note}" for note in _notes(report)), ""])
+    return "\n".join([*markdown_table(table(report)), "", *(f"- {note}" for note in notes(report)), ""])
 
 
-def _table(report: Report) -> list[list[str]]:
+def markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table; the first row is the header, the first column text and the others figures."""
+    header, *rest = rows
+    return [f"| {' | '.join(row)} |" for row in (header, ["---", *["---:"] * (len(header) - 1)], *rest)]
+
+
+def table(report: Report) -> list[list[str]]:
+    """A header, a row per object, a row per sequence without scores, and the mean."""
     names = ["J&F", "J", "J recall", "J decay", "F", "F recall", "F decay"]
+    stability = {(one.sequence, one.object_id): one.found for one in report.stability}
+    steady = ["T"] if stability else []
     speeds = {run.name: f"{run.fps:.1f}" for run in report.runs}
-    rows = [["sequence", "object", *names, *(["fps"] if speeds else [])]]
+    rows = [["sequence", "object", *names, *steady, *(["fps"] if speeds else [])]]
     for score in report.scores:
         rows.append([score.sequence, str(score.object_id), *_figures(score)])
+        if steady:
+            rows[-1].append(figure(stability.get((score.sequence, score.object_id))))
         if speeds:
             rows[-1].append(speeds.get(score.sequence, ""))
     scored = {score.sequence for score in report.scores}
-    rows += [[run.name, "", *["-"] * len(names), speeds[run.name]] for run in report.runs if run.name not in scored]
+    empty = ["-"] * len([*names, *steady])
+    rows += [[run.name, "", *empty, speeds[run.name]] for run in report.runs if run.name not in scored]
     if report.summary is not None:
         rows.append(["all", str(report.summary.objects), *_figures(report.summary)])
+        if steady:
+            rows[-1].append(figure(_mean(one.found for one in report.stability)))
         if speeds:
             rows[-1].append("" if report.fps is None else f"{report.fps:.1f}")
     return rows
+
+
+def figure(value: float | None) -> str:
+    """Three decimals, or a dash."""
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.fmean(known) if known else None
 
 
 def _figures(score: ObjectScore | Summary) -> list[str]:
@@ -103,23 +138,51 @@ def _values(score: ObjectScore | Summary) -> list[float]:
     return [score.mean, *(v for s in (score.region, score.contour) for v in (s.mean, s.recall, s.decay))]
 
 
-def _notes(report: Report) -> list[str]:
-    notes = [f"{report.title}, {report.protocol} protocol"]
+def notes(report: Report) -> list[str]:
+    """What the table does not say, a line each: what was scored, what made the masks, and how fast."""
+    lines = [f"{report.title}, {report.protocol} protocol"]
     if not report.scores:
-        notes.append("no scores: there is no ground truth for these frames")
+        lines.append("no scores: there is no ground truth for these frames")
+    if report.generalisation is not None:
+        lines.append(_generalisation_text(report.generalisation))
+    if report.stability:
+        found, true = _mean(one.found for one in report.stability), _mean(one.true for one in report.stability)
+        jitter = statistics.fmean(one.jitter for one in report.stability)
+        lines.append(
+            f"temporal stability T {figure(found)} (the ground truth's own {figure(true)}; lower is steadier), "
+            f"J changes by {jitter:.3f} from frame to frame"
+        )
+    if report.scores:
+        kinds = ", ".join(f"{kind.word} {count}" for kind, count in count_kinds(report.failures).items())
+        lines.append(f"failures, in frames: {kinds or 'none'}")
     made = report.provenance
     if made is not None:
         sizes = sorted({f"{r.working_size[0]} x {r.working_size[1]}" for r in report.runs if r.working_size})
-        notes += [
+        lines += [
             f"model {made.model}, weights sha256 {made.weights_sha256}",
             f"recipe {made.recipe}",
             f"device {made.device}, {made.dtype}, PyTorch {made.torch}, embedded at {', '.join(sizes) or 'no size'}",
+            f"machine {made.machine}",
             f"LiveMask {made.version}, commit {made.commit}, code {made.code}",
         ]
     if report.fps is not None:
         stages = ", ".join(f"{name} {value:.1f}" for name, value in report.stage_ms.items())
-        notes.append(f"{report.fps:.1f} frames per second (tracker alone); median milliseconds: {stages}")
-    return notes
+        together = max(run.workers for run in report.runs)
+        shared = f", up to {together} processes at a time" if together > 1 else ""
+        lines.append(
+            f"{report.fps:.1f} frames per second (tracker alone{shared}; the clock waits for the device); "
+            f"median milliseconds: {stages}"
+        )
+    return lines
+
+
+def _generalisation_text(parts: Generalisation) -> str:
+    def text(name: str, summary: Summary | None) -> str:
+        if summary is None:
+            return f"{name} categories: no objects"
+        return f"{name} J {summary.region.mean:.3f} F {summary.contour.mean:.3f} ({summary.objects} objects)"
+
+    return f"G {figure(parts.overall)}: {text('seen', parts.seen)}, {text('unseen', parts.unseen)}"
 
 
 # -- for programs ----------------------------------------------------------------------------------------------------
@@ -132,6 +195,7 @@ def as_dict(report: Report) -> dict[str, Any]:
         "provenance": asdict(report.provenance) if report.provenance else None,
         "speed": {"fps": report.fps, "stage_ms": report.stage_ms} if report.runs else None,
         "summary": {"objects": summary.objects, **_as_dict(summary)} if summary else None,
+        "generalisation": _generalisation_dict(report.generalisation),
         "objects": [
             {
                 "sequence": score.sequence,
@@ -144,6 +208,18 @@ def as_dict(report: Report) -> dict[str, Any]:
             for score in report.scores
         ],
         "sequences": [{**asdict(run), "fps": run.fps} for run in report.runs],
+        "stability": [asdict(one) for one in report.stability],
+        "failures": [{**asdict(bad), "kind": bad.kind.word} for bad in report.failures],
+    }
+
+
+def _generalisation_dict(parts: Generalisation | None) -> dict[str, Any] | None:
+    if parts is None:
+        return None
+    return {
+        "G": parts.overall,
+        "seen": _as_dict(parts.seen) if parts.seen else None,
+        "unseen": _as_dict(parts.unseen) if parts.unseen else None,
     }
 
 

@@ -6,6 +6,7 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,10 @@ from engine.evaluation.annotations import object_ids, read_annotation
 from engine.evaluation.datasets import Dataset, DatasetError, VideoSequence
 from engine.evaluation.provenance import provenance_of
 from engine.evaluation.record import RunRecord, SequenceRun
+from engine.evaluation.timing import time_exactly
 from engine.runtime.config import EngineConfig
+from engine.runtime.placement import Place, places
+from engine.runtime.pool import Progress, run_jobs
 from engine.runtime.threads import prepare_computing
 from engine.types import Frame, Mask, SegmentationResult
 from engine.video.folder import ImageFolderSource
@@ -34,6 +38,7 @@ def track_dataset(
     *,
     config: EngineConfig | None = None,
     overwrite: bool = False,
+    workers: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     on_model_progress: ModelProgress | None = None,
 ) -> RunRecord:
@@ -44,6 +49,8 @@ def track_dataset(
 
     Args:
         overwrite: track finished sequences again; replace results of other settings.
+        workers: processes that share the sequences; None: one per CUDA device, or one. The masks do not depend on it,
+            the speed on a processor does.
         on_progress: called after each frame with (done, total) of the sequences still to track.
 
     Returns:
@@ -65,16 +72,53 @@ def track_dataset(
     total = sum(len(sequence.frames) for sequence in pending)
     done = 0
 
-    def advance() -> None:
+    def advance(frames: int = 1) -> None:
         nonlocal done
-        done += 1
+        done += frames
         if on_progress is not None:
             on_progress(done, total)
 
-    for sequence in pending:
-        folder = sequence.results_in(results)
-        record.add(_track_sequence(tracker, sequence, folder, dataset.protocol.later_objects, advance))
+    later = dataset.protocol.later_objects
+    jobs = [_Job(sequence, sequence.results_in(results), later) for sequence in pending]
+    shares = places(config, workers)
+    if min(len(shares), len(jobs)) <= 1:
+        time_exactly(tracker)
+        for job in jobs:
+            record.add(_track_sequence(tracker, job.sequence, job.folder, later, advance))
+        return record
+    del tracker  # the workers have their own
+    failures = []
+    for outcome in run_jobs(jobs, shares, _start_worker, on_progress=advance):
+        if outcome.value is not None:
+            record.add(replace(outcome.value, workers=min(len(shares), len(jobs))))
+        else:
+            failures.append(outcome.error or "")
+    if failures:
+        raise DatasetError(failures[0], "The sequences that were tracked stay; the same call again goes on.")
     return record
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A sequence for a worker process, and where its masks go."""
+
+    sequence: VideoSequence
+    folder: Path
+    later_objects: bool
+
+
+def _start_worker(place: Place) -> Callable[[_Job, Progress], SequenceRun]:
+    """What a worker process does with a job."""
+    place.settle()
+    from engine.runtime.factory import create_tracker
+
+    tracker = create_tracker(place.config)
+    time_exactly(tracker)
+
+    def work(job: _Job, progress: Progress) -> SequenceRun:
+        return _track_sequence(tracker, job.sequence, job.folder, job.later_objects, lambda: progress(1))
+
+    return work
 
 
 def _track_sequence(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from engine.runtime.config import EngineConfig
 from engine.runtime.messages import LiveQuality
+from engine.types import Frame
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,24 @@ class Configure:
     config: EngineConfig
 
 
-EngineCommand = DeleteObject | ForgetKeyframe | ForgetTracked | Reset | Configure
+@dataclass(frozen=True, eq=False)
+class Explain:
+    """Say which remembered frames decide pixel (x, y) of a frame."""
+
+    frame: Frame
+    x: int
+    y: int
+
+
+@dataclass(frozen=True, eq=False)
+class ReadMotion:
+    """Read the optical flow between two frames off the affinity."""
+
+    first: Frame
+    second: Frame
+
+
+EngineCommand = DeleteObject | ForgetKeyframe | ForgetTracked | Reset | Configure | Explain | ReadMotion
 
 
 @dataclass(frozen=True)

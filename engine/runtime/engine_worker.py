@@ -10,9 +10,19 @@ from typing import TYPE_CHECKING
 
 from engine.errors import DeviceError, UserError
 from engine.runtime.capture import Opener
-from engine.runtime.commands import Configure, DeleteObject, EngineCommand, EngineFacts, ForgetKeyframe, ForgetTracked
+from engine.runtime.commands import (
+    Configure,
+    DeleteObject,
+    EngineCommand,
+    EngineFacts,
+    Explain,
+    ForgetKeyframe,
+    ForgetTracked,
+    ReadMotion,
+)
 from engine.runtime.config import EngineConfig
 from engine.runtime.core import SessionCore
+from engine.runtime.explaining import MotionAnswers, explain
 from engine.runtime.feeder import KeyframeFeeder
 from engine.runtime.jobs import FramePacket, TrackJob
 from engine.runtime.mailbox import MailboxClosed
@@ -57,6 +67,8 @@ class EngineWorker(Worker):
         self._core = core
         self._config = config
         self._create = create_tracker
+        self._opener = opener
+        self._motion = MotionAnswers()
         self._on_ready = on_ready
         self._on_text = on_text
         self._tuner = Tuner(lambda message, way_out: core.say(Severity.WARNING, message, way_out), core.clock)
@@ -205,6 +217,10 @@ class EngineWorker(Worker):
         elif isinstance(command, ForgetTracked):
             tracker.forget_tracked()
             self._last = None
+        elif isinstance(command, Explain):
+            explain(self._core, tracker, self._opener, command)
+        elif isinstance(command, ReadMotion):
+            self._motion.answer(self._core, tracker, command)
         else:
             tracker.reset()
             self._feeder.forget_all()

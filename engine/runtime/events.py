@@ -7,9 +7,11 @@ import threading
 from engine.runtime.messages import (
     EngineProgress,
     Event,
+    Explained,
     ExportProgress,
     MasksChanged,
     ModeChanged,
+    MotionRead,
     Notice,
     ObjectsChanged,
     SourceClosed,
@@ -34,9 +36,9 @@ class EventQueue:
                 self._merge_masks(event)
                 return
             if isinstance(event, (SourceOpened, SourceClosed)):  # news of the former source's masks is void
-                void = (MasksChanged, ObjectsChanged, TrackingFinished)
+                void = (MasksChanged, ObjectsChanged, TrackingFinished, Explained, MotionRead)
                 self._events = [old for old in self._events if not isinstance(old, void)]
-            if isinstance(event, (EngineProgress, ObjectsChanged)) or (
+            if isinstance(event, (EngineProgress, ObjectsChanged, Explained, MotionRead)) or (
                 isinstance(event, ExportProgress) and not event.finished
             ):
                 self._drop_older(event)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from engine.types import Frame, Mask
+from engine.types import Frame, Mask, Rgb
 from engine.video.source import SourceInfo
 
 
@@ -141,6 +141,54 @@ class ObjectsChanged:
     object_ids: tuple[int, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class ShownVoter:
+    """A remembered frame that has a say in a pixel's label.
+
+    Attributes:
+        share: of the whole vote, 0 to 1; `said`: the part of its vote that is for the object, 0 to 1.
+        picture: H x W x 3 uint8, the frame dimmed and lit where its cells voted.
+    """
+
+    frame_index: int
+    is_keyframe: bool
+    share: float
+    said: float
+    picture: Rgb
+
+
+@dataclass(frozen=True, eq=False)
+class Explained:
+    """Where the label of pixel (x, y) of a frame comes from, the strongest voter first.
+
+    Attributes:
+        object_id: the object with the largest label there; `label`: 0 to 1.
+    """
+
+    frame_index: int
+    x: int
+    y: int
+    object_id: int
+    label: float
+    voters: tuple[ShownVoter, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class MotionRead:
+    """The motion that led to a frame.
+
+    Attributes:
+        picture: H x W x 3 uint8, hue by direction, saturation by length; None when it could not be read.
+        pixels: mean length of the flow, in pixels of the frame.
+        certainty: 0 to 1, mean over the cells.
+    """
+
+    frame_index: int
+    picture: Rgb | None
+    pixels: float = 0.0
+    certainty: float = 0.0
+
+
 Event = (
     SourceOpened
     | SourceClosed
@@ -151,6 +199,8 @@ Event = (
     | TrackingFinished
     | ExportProgress
     | ObjectsChanged
+    | Explained
+    | MotionRead
 )
 
 

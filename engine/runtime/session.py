@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from engine.export.masks import StoredMasks
 from engine.export.request import ExportRequest
 from engine.runtime.capture import Opener
-from engine.runtime.commands import Configure
+from engine.runtime.commands import Configure, Explain, ReadMotion
 from engine.runtime.config import EngineConfig
 from engine.runtime.core import SessionCore
 from engine.runtime.editing import Editing
@@ -190,6 +190,21 @@ class Session:
     def clear_tracking(self) -> None:
         """Drop every tracked mask and the engine's memory of it; keyframes stay."""
         self._editing.clear_tracking()
+
+    def explain(self, frame: Frame, x: int, y: int) -> None:
+        """Ask which remembered frames decide pixel (x, y) of a frame: an Explained event, or a Notice why not."""
+        with self._core.lock:
+            if not self._core.engine_ready:
+                self._core.say(Severity.INFO, "The engine is not ready yet.", "Ask again in a moment.")
+                return
+            self._core.post(Explain(frame, x, y))
+
+    def read_motion(self, first: Frame, second: Frame) -> bool:
+        """Ask for the motion between two frames: a MotionRead event follows. False when the engine is not ready."""
+        with self._core.lock:
+            if self._core.engine_ready:
+                self._core.post(ReadMotion(first, second))
+            return self._core.engine_ready
 
     # -- engine choices ----------------------------------------------------------------------------------------
     def configure(self, config: EngineConfig) -> None:

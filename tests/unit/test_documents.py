@@ -66,7 +66,7 @@ def test_files_the_documents_point_to_exist(repo_root: Path) -> None:
 
 def test_every_imported_package_is_required(repo_root: Path) -> None:
     """A package that only comes along with another one may go with its next release."""
-    text = (repo_root / "requirements.txt").read_text() + (repo_root / "requirements-dev.txt").read_text()
+    text = "".join(path.read_text() for path in repo_root.glob("requirements*.txt"))
     required = {re.split(r"[>=;\s]", line)[0].lower() for line in text.splitlines() if line and line[0] not in "#-"}
     required |= {"onnxruntime"} & {name.removesuffix("-gpu") for name in required}
     for package in ("app", "engine", "models"):

@@ -21,6 +21,7 @@ from engine.runtime.messages import (
     DisplayItem,
     EngineProgress,
     Event,
+    Explained,
     ExportProgress,
     MaskKind,
     MasksChanged,
@@ -29,6 +30,7 @@ from engine.runtime.messages import (
     Notice,
     ObjectsChanged,
     Severity,
+    ShownVoter,
     SourceClosed,
     SourceOpened,
     StatsSnapshot,
@@ -55,6 +57,7 @@ class FakeSession:
         self.calls: list[tuple[Any, ...]] = []
         self.fail_open: Notice | None = None
         self.exports_ok = True
+        self.engine_ready = True
         self.holds_export = False
         self.stats_now = StatsSnapshot()
         self._events: list[Event] = []
@@ -227,6 +230,16 @@ class FakeSession:
 
     def confidences(self) -> dict[int, float]:
         return {index: 0.9 for index, (_, kind) in self._masks.items() if kind is MaskKind.TRACKED}
+
+    def explain(self, frame: Frame, x: int, y: int) -> None:
+        self.calls.append(("explain", frame.index, x, y))
+        pictures = [np.full((HEIGHT, WIDTH, 3), 40 * number, np.uint8) for number in (1, 2)]
+        voters = (ShownVoter(3, False, 0.75, 0.9, pictures[0]), ShownVoter(0, True, 0.25, 1.0, pictures[1]))
+        self._events.append(Explained(frame.index, x, y, 1, 0.93, voters))
+
+    def read_motion(self, first: Frame, second: Frame) -> bool:
+        self.calls.append(("read_motion", first.index, second.index))
+        return self.engine_ready
 
     def clear_tracking(self) -> None:
         self.calls.append(("clear_tracking",))

@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 import subprocess
+import zipfile
 from contextlib import redirect_stderr, redirect_stdout
 
 import numpy as np
@@ -32,10 +33,11 @@ def evaluate(*arguments):
 
 
 def masks_below(folder):
-    """Relative path -> (content, time of the last change) of every PNG."""
+    """Relative path -> (content, time of the last change) of every mask."""
     return {
         path.relative_to(folder).as_posix(): (path.read_bytes(), path.stat().st_mtime_ns)
         for path in sorted(folder.rglob("*.png"))
+        if not path.parent.name.endswith("-pictures")
     }
 
 
@@ -255,6 +257,64 @@ def test_objects_that_appear_later_start_at_their_first_annotated_frame(youtube,
     report = json.loads((out / "report-valid.json").read_text())
     assert [(row["object"], row["frames"][0]) for row in report["objects"]] == [(1, "00010"), (2, "00025")]
     assert all(row["J"]["mean"] > 0.7 for row in report["objects"])
+
+
+def test_workers_give_the_same_masks_and_a_broken_sequence_leaves_the_others(davis2016, tracked, tmp_path, capsys):
+    broken = davis2016 / "JPEGImages" / "480p" / "alpha" / "00005.jpg"
+    intact = broken.read_bytes()
+    broken.write_bytes(b"no image")
+    shared = tmp_path / "shared"
+    call = ("--dataset", "davis2016", "--data", davis2016, "--out", shared, "--workers", 2)
+    assert evaluate(*call) == 2
+    error = capsys.readouterr().err.rstrip().splitlines()[-1]
+    assert "alpha" in error
+    assert "Traceback" not in error
+    assert [run["name"] for run in json.loads((shared / FILE_NAME).read_text())["sequences"]] == ["beta"]
+    broken.write_bytes(intact)
+    assert evaluate(*call) == 0
+    out = tracked[1]
+    assert {n: c for n, (c, _) in masks_below(shared).items()} == {n: c for n, (c, _) in masks_below(out).items()}
+    alone, together = (json.loads((folder / "report.json").read_text()) for folder in (out, shared))
+    assert together["objects"] == alone["objects"]
+    assert {run["name"]: run["workers"] for run in together["sequences"]} == {"alpha": 1, "beta": 2}
+    assert "up to 2 processes" in (shared / "report.md").read_text()
+
+
+def test_seen_and_unseen_categories_are_told_apart(youtube, tmp_path):
+    (youtube / "train").mkdir()
+    training = {"videos": {"zz": {"objects": {"1": {"category": "ball", "frames": []}}}}}
+    (youtube / "train" / "meta.json").write_text(json.dumps(training))
+    meta = json.loads((youtube / "valid" / "meta.json").read_text())
+    meta["videos"]["0a1b"]["objects"]["2"]["category"] = "kite"
+    (youtube / "valid" / "meta.json").write_text(json.dumps(meta))
+    out = tmp_path / "out"
+    assert evaluate("--dataset", "youtube-vos", "--data", youtube, "--split", "val", "--out", out) == 0
+    report = json.loads((out / "report-valid.json").read_text())
+    seen, unseen = report["objects"]
+    parts = report["generalisation"]
+    assert (parts["seen"]["J"]["mean"], parts["unseen"]["F"]["mean"]) == (seen["J"]["mean"], unseen["F"]["mean"])
+    four = [row[which]["mean"] for row in (seen, unseen) for which in ("J", "F")]
+    assert parts["G"] == pytest.approx(np.mean(four))
+    with zipfile.ZipFile(out / "submission-valid.zip") as archive:
+        assert sorted(archive.namelist()) == [f"Annotations/0a1b/{5 * i:05}.png" for i in range(COUNT)]
+
+
+def test_blind_splits_are_zipped_as_the_server_wants_them(davis2017, tmp_path, capsys):
+    (davis2017 / "ImageSets" / "2017" / "test-dev.txt").write_text("pair\n")
+    for name in NAMES[1:]:
+        (davis2017 / "Annotations" / "480p" / "pair" / name).unlink()
+    call = ("--dataset", "davis2017", "--data", davis2017, "--split", "test-dev")
+    assert evaluate(*call, "--out", tmp_path / "out") == 0
+    path = tmp_path / "out" / "submission-test-dev.zip"
+    assert f"{COUNT} masks for the server: {path}" in capsys.readouterr().out
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        assert sorted(archive.namelist()) == [f"pair/{name}" for name in NAMES]
+        first = archive.read(f"pair/{NAMES[0]}")
+    assert first == (tmp_path / "out" / "pair" / NAMES[0]).read_bytes()
+    assert evaluate(*call, "--zip", tmp_path / "mine.zip") == 0
+    assert (tmp_path / "mine.zip").read_bytes() == path.read_bytes()
+    assert "no scores" in (tmp_path / "out" / "report-test-dev.html").read_text()
 
 
 def test_later_annotations_do_not_help_the_tracker(davis2017, tmp_path):
