@@ -7,10 +7,10 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from engine.propagation.affinity import DenseKernel, Votes, key_cells, query_cells
+from engine.propagation.affinity import DenseKernel, Votes, WindowedKernel, key_cells, query_cells
 from engine.propagation.grid import TileLayout
 from engine.propagation.prior import axis_log_prior, pair_log_prior, spatial_prior, window_log_prior
-from engine.propagation.propagator import Propagator
+from engine.propagation.propagator import TRACE, Propagator
 from engine.propagation.recipe import PAPER, Recipe
 from engine.propagation.reference import Reference, propagate_labels
 from engine.propagation.sampling import Sampling
@@ -282,3 +282,38 @@ def test_the_prior_rides_in_the_product(dtype: torch.dtype, tolerance: float, gr
     y, x = rows // grid[1], rows % grid[1]
     expected = axis_log_prior(grid[0], 21.0)[y][:, :, None] + axis_log_prior(grid[1], 21.0)[x][:, None, :]
     assert ((log_prior - expected.flatten(1)).abs() / (1 + expected.flatten(1).abs() / 8)).max() < tolerance
+
+
+@pytest.mark.parametrize("keyframe", [False, True])
+def test_tiles_without_a_trace_of_an_object_are_left_out_unseen(
+    keyframe: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A small object in a large frame: most tiles are skipped, and no label is off by more than a trace."""
+    recipe = Recipe(
+        name="test", sampling=Sampling.CONSECUTIVE_9, references=2, window=4, keyframes=1, sigma_keyframe=3.0
+    )
+    query, keys, _, _ = _scene(7, 40, 56, 1, 2)
+    propagator = _propagator(recipe, 40, 56, 1)
+    labels = torch.zeros(40, 56, propagator.bank.objects)
+    labels[10:14, 20:26, 0] = 1.0
+    labels[..., 0] += 0.5 * TRACE
+    known = torch.arange(propagator.bank.objects) < 1
+    for index in range(2):
+        propagator.bank.add_recent(index, keys[index], labels, known)
+    if keyframe:
+        propagator.bank.set_keyframe(0, keys[0], labels, known)
+    computed: list[int] = []
+    original = WindowedKernel.__call__
+
+    def counting(self: WindowedKernel, tiles: torch.Tensor, *rest: object) -> torch.Tensor:
+        spans = rest[-1]
+        computed.append(sum(last - first for first, last in spans) if isinstance(spans, list) else -1)
+        return original(self, tiles, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(WindowedKernel, "__call__", counting)
+    got, _ = propagator.propagate(query, 2)
+    assert 0 < computed[0] < 5 * 7 / 2
+    monkeypatch.setattr(Propagator, "_spans", lambda self, votes, held: None)
+    expected, _ = propagator.propagate(query, 2)
+    assert computed[-1] == -1
+    torch.testing.assert_close(got, expected, atol=TRACE, rtol=0)
