@@ -399,4 +399,6 @@ def _to_input(frame: Frame, size: tuple[int, int], device: torch.device) -> torc
     """H x W x 3 uint8 -> 1 x 3 x H' x W' uint8 on the device."""
     rgb = picture_of_size(frame, size)
     tensor = torch.from_numpy(rgb if rgb.flags.writeable else rgb.copy())  # torch warns about read-only arrays
+    if device.type == "cuda":  # from pinned memory the card fetches it by itself, while the processor goes on
+        tensor = tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device).permute(2, 0, 1)[None]

@@ -24,6 +24,7 @@ from torch import nn
 
 from models.errors import ModelError
 from models.fused import Conv, conv_add_relu, conv_relu, fuse
+from models.graphed import Graphed, Network, Tensors
 from models.upsampler import Upsampler
 
 STEM_CHANNELS = 64
@@ -229,6 +230,7 @@ class HalfResNetEmbedder:
             reduced = upsampler.to(device=device, dtype=dtype).to(memory_format=torch.channels_last)
             self._upsampler = reduced.eval().requires_grad_(False)
             fuse(self._upsampler)
+        self._network: Network = Graphed(self._forward) if self.device.type == "cuda" else self._forward
 
     @property
     def device(self) -> torch.device:
@@ -241,13 +243,17 @@ class HalfResNetEmbedder:
     @torch.inference_mode()
     def embed(self, rgb: torch.Tensor) -> torch.Tensor:
         """1 x 3 x H x W float RGB in 0..1 -> channels x ceil(H/8) x ceil(W/8), unit length per cell."""
-        stages = self._trunk(rgb.contiguous(memory_format=torch.channels_last))
-        return self._projection(stages.stage2, stages.stage3)[0]  # type: ignore[no-any-return]
+        return self.embed_detailed(rgb)[0]
 
     @torch.inference_mode()
     def embed_detailed(self, rgb: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """As `embed`, and the logits of `Upsampler` (None where the network has none). Takes uint8 as well."""
-        stages = self._trunk(rgb.contiguous(memory_format=torch.channels_last))
+        embedding, upsampling = self._network(rgb.contiguous(memory_format=torch.channels_last))
+        assert embedding is not None
+        return embedding, upsampling
+
+    def _forward(self, rgb: torch.Tensor) -> Tensors:
+        stages = self._trunk(rgb)
         embedding = self._projection(stages.stage2, stages.stage3)[0]
         return embedding, None if self._upsampler is None else self._upsampler(stages)[0]
 

@@ -28,8 +28,9 @@ class ReferenceCache:
         self._stamps: list[int | None] = [None] * slots
         self.keys = torch.zeros(*self._shape, bank.channels + EXTRA_CHANNELS, dtype=bank.dtype, device=bank.device)
         self.columns = self._empty_columns()
-        # Strongest label in each tile's block, on the CPU: slots x rows x columns.
-        self._peaks = torch.zeros(self._shape[:-1]) if layout else torch.zeros(0)
+        # Strongest label in each tile's block, slots x rows x columns; only a CPU asks for it.
+        asked = layout is not None and bank.device.type == "cpu"
+        self._peaks = torch.zeros(self._shape[:-1] if asked else 0)
 
     @property
     def slots(self) -> int:
@@ -67,13 +68,14 @@ class ReferenceCache:
         if self.layout is not None:
             self.layout.write(self.keys[number], keys)
             self.layout.write(self.columns[number], columns)
-            self._peaks[number] = self.columns[number, ..., :-1].amax((-2, -1)).float().cpu() / self._pool**2
+            if self._peaks.numel():
+                self._peaks[number] = self.columns[number, ..., :-1].amax((-2, -1)).float() / self._pool**2
         else:
             self.keys[number] = keys.flatten(0, 1)
             self.columns[number] = columns.flatten(0, 1)
 
     def peaks(self, numbers: Sequence[int]) -> torch.Tensor:
-        """Strongest label that each tile sees in the frames of these slots: rows x columns of tiles, CPU."""
+        """Strongest label that each tile sees in the frames of these slots: rows x columns of tiles."""
         return self._peaks[list(numbers)].amax(0)
 
     def _empty_columns(self) -> torch.Tensor:

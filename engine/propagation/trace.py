@@ -131,7 +131,8 @@ def trace_cell(
     references, voices = [references[i] for i in kept], [voices[i] for i in kept]
     query = cells[row, column].float() * propagator.logit_scale
     logits, log_priors, labels = [], [], []
-    newest = [slot.stamp for slot, _ in propagator.recent_references(frame_index)][::-1][: recipe.fine_references]
+    fine = recipe.fine_references if recipe.window is not None else 0  # without a window all are pooled, or none
+    newest = [slot.stamp for slot, _ in propagator.recent_references(frame_index)][::-1][:fine]
     for slot, is_recent, sigma in references:
         pool = recipe.pool_keyframes if not is_recent else 1 if slot.stamp in newest else recipe.pool_recent
         keys, known = (_as_seen(cells, pool) for cells in bank.cells(slot))

@@ -24,6 +24,8 @@ COUNT, WIDTH, HEIGHT = 12, 160, 112
 RECIPES = {
     "robust": ROBUST,
     "no window": replace(ROBUST, window=None),
+    "pooled": replace(ROBUST, pool_recent=2, pool_keyframes=2),
+    "pooled, no window": replace(ROBUST, window=None, pool_recent=2, pool_keyframes=2),
     "paper": replace(PAPER, cosine=True, logit_scale=None),
 }
 
