@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "resnet50-half"
 BUNDLED_DIR = Path(__file__).parent / "weights"
 
+_HALF_INPUT = "BGR means subtracted, 0..255 scale"
 _IMAGENET_INPUT = "RGB, ImageNet mean and std"
 _TVOS_SOURCE = "Zhang et al., CVPR 2020; checkpoints of microsoft/transductive-vos.pytorch or trained here"
 _TVOS_LICENCE = "as your checkpoint's (the published ones state none)"
@@ -31,17 +32,34 @@ REGISTRY: dict[str, ModelSpec] = {
     for spec in (
         ModelSpec(
             name="resnet50-half",
-            summary="half-width ResNet-50, stages 2 and 3 projected to 128; light enough for live work without a GPU",
-            source="trunk of Yahoo open_nsfw (ResNet-50 1by2)",
-            licence="BSD-2-Clause",
-            channels=128,
-            input_note="BGR means subtracted, 0..255 scale",
-            quality="J 77.7, F 73.4 on five DAVIS-2016 val sequences at 480 (measured here)",
+            summary="half-width ResNet-50, trained for tracking; light enough for live work without a GPU",
+            source="trunk of Yahoo open_nsfw (ResNet-50 1by2), trained here on DAVIS-2016 and stills",
+            licence="non-commercial use only (CC BY-NC 4.0, as DAVIS)",
+            channels=96,
+            input_note=_HALF_INPUT,
+            quality="J 87.5, F 89.2 on five DAVIS-2016 val sequences at 480 (measured here)",
             build="models.resnet_half:load",
             default_recipe="robust",
             weights=WeightsFile(
                 filename="resnet50_half.safetensors",
-                sha256="44f708eb80126c5e60c9d2942de4b12c577b2f1d081adf4701ed5cbdcb06409c",
+                sha256="408a3b50b9fd102c0c571625234068842b2f5817b1da96be09d26a44ab76853d",
+                size_bytes=4_801_124,
+            ),
+            bundled=True,
+        ),
+        ModelSpec(
+            name="resnet50-half-imagenet",
+            summary="the same network before that training, for commercial use; leaves trails on moving objects",
+            source="trunk of Yahoo open_nsfw (ResNet-50 1by2), projection fitted to stills without labels",
+            licence="BSD-2-Clause",
+            channels=128,
+            input_note=_HALF_INPUT,
+            quality="J 75.0, F 66.9 on five DAVIS-2016 val sequences at 480 (measured here)",
+            build="models.resnet_half:load",
+            default_recipe="robust",
+            weights=WeightsFile(
+                filename="resnet50_half_imagenet.safetensors",
+                sha256="834634255ae9233a26707809bc699b6382282a3ebf4e4315ef0ce0a9b66283dc",
                 size_bytes=4_502_428,
             ),
             bundled=True,

@@ -35,7 +35,8 @@ STAGE_CHANNELS = tuple(planes * EXPANSION for planes in PLANES)
 BGR_MEAN = (104.0, 117.0, 123.0)
 
 BUNDLED = Path(__file__).parent / "weights"
-WEIGHTS_FILE = BUNDLED / "resnet50_half.safetensors"
+WEIGHTS_FILE = BUNDLED / "resnet50_half.safetensors"  # trained for tracking
+IMAGENET_FILE = BUNDLED / "resnet50_half_imagenet.safetensors"  # what that training starts from
 
 
 class Bottleneck(nn.Module):
@@ -243,7 +244,8 @@ class HalfResNetEmbedder:
     @torch.inference_mode()
     def embed(self, rgb: torch.Tensor) -> torch.Tensor:
         """1 x 3 x H x W float RGB in 0..1 -> channels x ceil(H/8) x ceil(W/8), unit length per cell."""
-        return self.embed_detailed(rgb)[0]
+        stages = self._trunk(rgb.contiguous(memory_format=torch.channels_last))
+        return self._projection(stages.stage2, stages.stage3)[0]  # type: ignore[no-any-return]
 
     @torch.inference_mode()
     def embed_detailed(self, rgb: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -270,7 +272,7 @@ def load(
     dtype: torch.dtype = torch.float32,
     weights: Path | None = None,
 ) -> HalfResNetEmbedder:
-    """The bundled embedder, or the same network with other weights in the same layout.
+    """The bundled embedder of this name, or the same network with other weights in the same layout.
 
     Raises:
         ModelError: the file is missing, unreadable, or of another network.
@@ -278,7 +280,7 @@ def load(
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    path = weights or WEIGHTS_FILE
+    path = weights or (IMAGENET_FILE if name.endswith("-imagenet") else WEIGHTS_FILE)
     try:
         state = load_file(path)
     except FileNotFoundError as error:

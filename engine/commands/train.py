@@ -40,8 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--start-from",  # torchrun takes a plain --start for an abbreviation of its own --start-method
         dest="start",
         metavar="WHAT",
-        help="weights to start from: resnet50-half, imagenet, scratch, or a file (a checkpoint of yours or of the "
-        "paper's authors, torchvision's, MoCo's or InstDisc's); default: what the network ships with",
+        help="weights to start from: resnet50-half-imagenet, resnet50-half, imagenet, scratch, or a file (a checkpoint "
+        "of yours or of the paper's authors, torchvision's, MoCo's or InstDisc's); default: what suits the network",
     )
     parser.add_argument("--resume", action="store_true", help="go on where the run in --out stopped")
     parser.add_argument("--dry-run", action="store_true", help="print schedule, cost and data counts, then stop")
@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
 
     triples = zip(options.data, options.dataset, weights, strict=True)
     material = gather_material([find_data(folder, kind, weight) for folder, kind, weight in triples], config)
-    start = options.start or ("resnet50-half" if config.network.name == "resnet50-half" else "imagenet")
+    start = options.start or ("resnet50-half-imagenet" if config.network.name == "resnet50-half" else "imagenet")
     with joined_world(options.device) as world:
         if options.dry_run:
             if world.is_main:

@@ -54,7 +54,7 @@ class NetworkConfig:
 
     name: str = "tvos-resnet50"
     frozen: tuple[str, ...] = ()
-    projection_channels: int = 128
+    projection_channels: int = 96
     projection_clips: int = 64
     logit_scale: float = 1.0
     learn_logit_scale: bool = False

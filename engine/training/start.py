@@ -12,9 +12,9 @@ from engine.training.networks import HalfNetwork, PaperNetwork, TrainableNetwork
 from models.checkpoint import check_shapes, read_state
 from models.registry import BUNDLED_DIR, REGISTRY, get_spec
 from models.resnet import LAYER3_CHANNELS, trunk_state_from_imagenet
-from models.resnet_half import WEIGHTS_FILE
 
 SCRATCH = "scratch"
+HALF_MODELS = ("resnet50-half", "resnet50-half-imagenet")
 IMAGENET = "imagenet"
 # MoCo v1 and v2 keep the query encoder beside the key encoder, the queue and (v2) a two-layer head.
 _MOCO_QUERY = "encoder_q."
@@ -57,10 +57,8 @@ def _file_of(start: str, network: str, progress: Progress | None) -> Path:
         raise ModelError(
             f"Training cannot start from {start!r}.", f"Use scratch, imagenet, {', '.join(REGISTRY)}, or a file."
         )
-    if (start == "resnet50-half") != (network == "resnet50-half"):
+    if (start in HALF_MODELS) != (network in HALF_MODELS):
         raise ModelError(f"{network} cannot start from {start}: they are different networks.", "Choose another start.")
-    if start == "resnet50-half":
-        return WEIGHTS_FILE
     if network != "tvos-resnet50" and start in (IMAGENET, "resnet50"):
         raise ModelError(
             f"ImageNet weights for {network} are not in the registry.",
@@ -78,6 +76,8 @@ def _file_of(start: str, network: str, progress: Progress | None) -> Path:
 
 def _start_half(network: HalfNetwork, path: Path) -> str:
     state = read_state(path)
+    if network.upsampler is None:
+        state = {key: tensor for key, tensor in state.items() if not key.startswith("upsampler.")}
     expected = {key: tuple(tensor.shape) for key, tensor in network.export_state().items()}
     trunk_only = not any(key.startswith("projection.") for key in state)
     if not any(key.startswith("upsampler.") for key in state):  # it starts as bilinear enlargement

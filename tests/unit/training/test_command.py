@@ -15,7 +15,7 @@ import main
 # The documented command for a first try (docs/training.md): tiny pictures, a network that starts at random.
 FIRST_TRY = """
     --config half.toml --start scratch --device cpu --set run.steps=60 --set run.batch=2 --set run.workers=0
-    --set run.precision=fp32 --set clip.crop=32 --set clip.references=2 --set clip.labels=nearest
+    --set run.precision=fp32 --set clip.crop=32 --set clip.references=2 --set clip.targets=2 --set clip.labels=nearest
     --set clip.colour_jitter=0 --set network.frozen=[] --set network.logit_scale=10 --set optimiser.lr=1e-3
     --set optimiser.trunk_lr=1e-3 --set optimiser.warm_up=0 --set run.log_every=1
 """
@@ -40,7 +40,7 @@ def test_a_toy_set_trains_with_one_command_and_the_loss_falls(
     assert len(losses) == 60
     assert sum(losses[-20:]) / 20 < 0.7 * sum(losses[:10]) / 10
     printed = capsys.readouterr()
-    assert "12 different clips" in printed.out
+    assert "8 different clips" in printed.out
     assert "Done: 60 steps" in printed.out
     assert "no validation" in printed.err
 
@@ -51,13 +51,13 @@ def test_a_dry_run_tells_the_plan_and_writes_nothing(
     out = tmp_path / "run"
     code = _run(
         ["--data", str(toy_data), "--dataset", "davis2016", "--out", str(out), "--dry-run", "--device", "cpu",
-         "--config", "half.toml", "--set", "clip.references=3", "--set", "run.precision=fp32"]
+         "--config", "half.toml", "--set", "clip.targets=2", "--set", "run.precision=fp32"]
     )  # fmt: skip
     assert code == 0
     assert not out.exists()
     printed = capsys.readouterr().out
     assert "4 sequences, 20 annotated frames" in printed
-    assert "6000 steps of 4 clips" in printed
+    assert "5500 steps of 4 clips" in printed
     assert "GMAC a step" in printed
     assert "MiB of activations" in printed
 

@@ -23,14 +23,20 @@ def test_the_half_recipe_holds_out_its_validation_sequences() -> None:
     assert set(config.validation.sequences) == {
         "bmx-bumps", "dance-jump", "drift-turn", "kite-walk", "motocross-bumps", "scooter-gray",
     }  # fmt: skip
-    assert config.clip.frames == 5
-    assert (config.run.batch, config.optimiser.lr, config.optimiser.trunk_lr) == (4, 3e-4, 3e-5)
+    assert config.clip.frames == 6
+    assert (config.run.batch, config.optimiser.lr, config.optimiser.trunk_lr) == (4, 5e-4, 5e-5)
 
 
 def test_single_options_change_from_the_command_line() -> None:
     config = read_config(
         "half.toml",
-        ["clip.scale=[0.5, 1]", "optimiser.trunk_lr=none", "network.frozen=[stem]", "clip.strategy='uniform'"],
+        [
+            "clip.scale=[0.5, 1]",
+            "optimiser.trunk_lr=none",
+            "network.frozen=[stem]",
+            "clip.strategy='uniform'",
+            "clip.targets=1",
+        ],
     )
     assert config.clip.scale == (0.5, 1.0)
     assert config.optimiser.trunk_lr is None
