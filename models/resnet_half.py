@@ -121,19 +121,20 @@ def pool_stem(stem: torch.Tensor) -> torch.Tensor:
         return F.max_pool2d(F.pad(stem, (0, 1 + width % 2, 0, 1 + height % 2)), 3, stride=2)
     cells = stem.permute(0, 2, 3, 1)  # of a channels_last tensor: contiguous
     for axis in (1, 2):
-        size = cells.shape[axis]
-        pooled = cells[_every_second(axis, 0)].clone()
-        for start in (1, 2):
-            other = cells[_every_second(axis, start)]
-            part = pooled.narrow(axis, 0, other.shape[axis])
-            torch.maximum(part, other, out=part)
-        assert pooled.shape[axis] == -(-size // 2)
-        cells = pooled
+        first, second, third = (cells[(slice(None),) * axis + (slice(start, None, 2),)] for start in range(3))
+        if first.shape[axis] == second.shape[axis]:
+            cells = torch.maximum(first, second)
+        else:  # an odd size: the last window holds one pixel
+            cells = torch.cat(
+                [torch.maximum(first.narrow(axis, 0, second.shape[axis]), second), first[_last(axis)]], axis
+            )
+        inner = cells.narrow(axis, 0, third.shape[axis])
+        torch.maximum(inner, third, out=inner)
     return cells.permute(0, 3, 1, 2)
 
 
-def _every_second(axis: int, start: int) -> tuple[slice, ...]:
-    return (slice(None),) * axis + (slice(start, None, 2),)
+def _last(axis: int) -> tuple[slice, ...]:
+    return (slice(None),) * axis + (slice(-1, None),)
 
 
 def enlarge_aligned(x: torch.Tensor, height: int, width: int) -> torch.Tensor:

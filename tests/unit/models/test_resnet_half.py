@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from models.conversion.fit_projection import fit
 from models.embedder import Embedder
 from models.errors import ModelError
-from models.resnet_half import WEIGHTS_FILE, HalfResNetEmbedder, Projection, load
+from models.resnet_half import WEIGHTS_FILE, HalfResNetEmbedder, Projection, load, pool_stem
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +86,25 @@ def test_fitted_projection_keeps_cosines_when_nothing_is_dropped() -> None:
     fine = stage2.T[None, :, :, None].repeat_interleave(2, 2)
     got = projection(fine, stage3.T[None, :, :, None])[0, :, ::2, 0].T
     torch.testing.assert_close(got @ got.T, centred @ centred.T, atol=1e-4, rtol=0)
+
+
+@given(height=st.integers(3, 20), width=st.integers(3, 20))
+@settings(max_examples=20, deadline=None)
+def test_the_stem_is_pooled_as_caffe_pools(height: int, width: int) -> None:
+    stem = torch.rand(1, 4, height, width, generator=torch.Generator().manual_seed(height * 31 + width))
+    rows, columns = -(-height // 2), -(-width // 2)
+    expected = torch.stack(
+        [stem[..., 2 * y : 2 * y + 3, 2 * x : 2 * x + 3].amax((-2, -1)) for y in range(rows) for x in range(columns)],
+        -1,
+    ).reshape(1, 4, rows, columns)
+    assert torch.equal(pool_stem(stem.contiguous(memory_format=torch.channels_last)), expected)
+    traced = stem.clone().requires_grad_()
+    assert torch.equal(pool_stem(traced), expected), "with gradients by PyTorch's own operator"
+
+
+def test_bytes_and_floats_embed_alike(embedder: HalfResNetEmbedder) -> None:
+    rgb = torch.randint(0, 256, (1, 3, 40, 56), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    detailed, logits = embedder.embed_detailed(rgb)
+    torch.testing.assert_close(detailed, embedder.embed(rgb.float() / 255), atol=1e-4, rtol=0)
+    assert logits is not None
+    assert logits.shape[:2] == (5, 7)
