@@ -163,7 +163,7 @@ class Tracker:
         known = self._column_flags(self._columns)
         propagator.bank.add_recent(frame.index, cells, stored, known)
         planes = shown.float().cpu().numpy()
-        mass_plane = mass.float().cpu().numpy()
+        mass_plane = None if self.recipe.renormalise else mass.float().cpu().numpy()
         timings["propagate"] = time.perf_counter() - started
 
         started = time.perf_counter()

@@ -60,7 +60,7 @@ def stored_labels(labels: torch.Tensor, mass: torch.Tensor, power: float) -> tor
 
 
 def labels_to_mask(
-    labels: NDArray[np.float32], mass: NDArray[np.float32], object_ids: Sequence[int], height: int, width: int
+    labels: NDArray[np.float32], mass: NDArray[np.float32] | None, object_ids: Sequence[int], height: int, width: int
 ) -> Mask:
     """Bilinear upsampling of every label to the frame's size, then the argmax (background = mass - sum).
 
@@ -68,31 +68,33 @@ def labels_to_mask(
 
     Args:
         labels: d x h x w float32.
-        mass: h x w float32.
+        mass: sum of all labels, background included, h x w float32; None: 1 everywhere.
         object_ids: d ids.
 
     Returns:
         H x W uint8 object ids.
     """
     mask = np.zeros((height, width), np.uint8)
-    if not len(object_ids):
-        return mask
-    best = np.zeros((height, width), np.float32)
-    total = np.zeros((height, width), np.float32)
     grid = labels.shape[1:]
-    for plane, object_id in zip(labels, object_ids, strict=True):
-        box = _support(plane, grid, (height, width))
-        if box is None:
-            continue
-        top, bottom, left, right = box
+    boxes = [_support(plane, grid, (height, width)) for plane in labels]
+    shown = [(plane, box, id_) for plane, box, id_ in zip(labels, boxes, object_ids, strict=True) if box is not None]
+    if not shown:
+        return mask
+    # Everything happens inside the box around all objects; the rest is background.
+    top, left = (min(box[side] for _, box, _ in shown) for side in (0, 2))
+    bottom, right = (max(box[side] for _, box, _ in shown) for side in (1, 3))
+    best = np.zeros((bottom - top, right - left), np.float32)
+    total = np.zeros_like(best)
+    winner = mask[top:bottom, left:right]
+    for plane, box, object_id in shown:
+        own = np.s_[box[0] - top : box[1] - top, box[2] - left : box[3] - left]
         full = _enlarge_region(plane, (height, width), box)
-        region_best = best[top:bottom, left:right]
-        wins = full > region_best
-        np.copyto(region_best, full, where=wins)
-        np.copyto(mask[top:bottom, left:right], np.uint8(object_id), where=wins)
-        total[top:bottom, left:right] += full
-    background = cv2.resize(mass, (width, height), interpolation=cv2.INTER_LINEAR) - total
-    mask[background >= best] = 0
+        wins = full > best[own]
+        np.copyto(best[own], full, where=wins)
+        np.copyto(winner[own], np.uint8(object_id), where=wins)
+        total[own] += full
+    whole = 1.0 if mass is None else _enlarge_region(mass, (height, width), (top, bottom, left, right))
+    winner[whole - total >= best] = 0
     return mask
 
 
