@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from engine.errors import UserError
 from engine.project.mask_store import LIVE_LIMIT, MaskStore, StoreChange
-from engine.runtime.commands import Configure, EngineCommand, EngineFacts, Reset
+from engine.runtime.commands import Configure, EngineCommand, EngineFacts, Reset, SaveBank
 from engine.runtime.events import EventQueue
 from engine.runtime.frame_cache import FrameCache
 from engine.runtime.jobs import FramePacket, Job, ShowJob, TrackJob, TrackRequest
@@ -236,7 +236,7 @@ class SessionCore:
         self.position = 0
         self.deleted.clear()
         self._object_ids = ()
-        self.commands = deque(c for c in self.commands if isinstance(c, Configure))
+        self.commands = deque(c for c in self.commands if isinstance(c, (Configure, SaveBank)))
         self.post(Reset())
 
     # -- live frames -----------------------------------------------------------------------------------------------

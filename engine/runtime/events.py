@@ -12,6 +12,8 @@ from engine.runtime.messages import (
     ModeChanged,
     Notice,
     ObjectsChanged,
+    ProjectChanged,
+    ProjectOpened,
     SourceClosed,
     SourceOpened,
     TrackingFinished,
@@ -34,9 +36,9 @@ class EventQueue:
                 self._merge_masks(event)
                 return
             if isinstance(event, (SourceOpened, SourceClosed)):  # news of the former source's masks is void
-                void = (MasksChanged, ObjectsChanged, TrackingFinished)
+                void = (MasksChanged, ObjectsChanged, TrackingFinished, ProjectOpened)
                 self._events = [old for old in self._events if not isinstance(old, void)]
-            if isinstance(event, (EngineProgress, ObjectsChanged)) or (
+            if isinstance(event, (EngineProgress, ObjectsChanged, ProjectChanged)) or (
                 isinstance(event, ExportProgress) and not event.finished
             ):
                 self._drop_older(event)

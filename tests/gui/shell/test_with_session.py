@@ -33,6 +33,7 @@ class CopyingTracker:
     """The mask of the last keyframe, wherever one looks."""
 
     evicted_keyframe = None
+    propagator = None
     bank_bytes = 1000
     bank_frames = (1, 1)
     working_size = (160, 120)

@@ -182,6 +182,7 @@ class FakeTracker:
     """Moves the last mask one pixel to the right per step, so that every result shows the history of steps."""
 
     evicted_keyframe: int | None = None
+    propagator = None
 
     def __init__(self, bell: threading.Event | None = None, model: str = "fake") -> None:
         self.embedder = SimpleNamespace(name=model)
