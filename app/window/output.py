@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -23,9 +24,17 @@ class OutputController(QObject):
     notice = pyqtSignal(object)
 
     def __init__(
-        self, bridge: EngineBridge, actions: Actions, settings: Settings, canvas: Canvas, window: QWidget
+        self,
+        bridge: EngineBridge,
+        actions: Actions,
+        settings: Settings,
+        canvas: Canvas,
+        window: QWidget,
+        save_project: Callable[[], bool],
     ) -> None:
+        """`save_project` asks for a name and saves; True when the work is kept there."""
         super().__init__(window)
+        self._save_project = save_project
         self._bridge = bridge
         self._actions = actions
         self._settings = settings
@@ -39,6 +48,7 @@ class OutputController(QObject):
         bridge.source_opened.connect(lambda _info: self._enable())
         bridge.source_closed.connect(self._enable)
         bridge.masks_changed.connect(lambda _first, _last: self._enable())
+        bridge.project_changed.connect(lambda _project: self._enable())
         self._enable()
 
     def _enable(self) -> None:
@@ -71,22 +81,24 @@ class OutputController(QObject):
         self._enable()
 
     def may_discard(self) -> bool:
-        """True when the present source may go: nothing is lost, or the user says so, or has just exported it."""
+        """True when the present source may go: nothing is lost, the user says so, or has just saved or exported it."""
         if not self._bridge.unsaved:
             return True
         info = self._bridge.info
         name = info.name if info is not None else ""
         answer = ask(
             self._window,
-            self.tr("Masks are not exported"),
-            self.tr("The masks of %1 are not exported.").replace("%1", name),
-            self.tr("They are lost when it is closed."),
-            [self.tr("&Export…"), self.tr("&Discard"), self.tr("Cancel")],
+            self.tr("The work is not saved"),
+            self.tr("The work on %1 is in no project, and its masks are not exported.").replace("%1", name),
+            self.tr("It is lost when it is closed."),
+            [self.tr("&Save project…"), self.tr("&Export…"), self.tr("&Discard"), self.tr("Cancel")],
         )
         if answer == 0:
+            return self._save_project()
+        if answer == 1:
             dialog = self._make_dialog()
             return dialog is not None and dialog.exec() == ExportDialog.DialogCode.Accepted
-        return answer == 1
+        return answer == 2
 
     # -- recording ---------------------------------------------------------------------------------------------
     def record(self, wanted: bool) -> None:

@@ -7,6 +7,7 @@ lies beside the file while it is open and is gone once it is closed. A project i
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sqlite3
 import stat
@@ -160,11 +161,6 @@ def open_project(path: Path, *, read_only: bool = False) -> ProjectFile:
     return ProjectFile(path, connection, lock, why)
 
 
-def is_project(path: Path) -> bool:
-    """Whether a path is meant as a project, by its ending."""
-    return path.suffix.lower() == SUFFIX
-
-
 def in_use(path: Path) -> bool:
     """Whether some LiveMask has the project open for writing."""
     try:
@@ -291,6 +287,8 @@ def _acquire(path: Path) -> FileLock | None:
     Raises:
         OSError: none can be made in this folder.
     """
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path.parent))  # the library would make it
     lock = FileLock(_lock_path(path))
     try:
         lock.acquire(timeout=0)

@@ -9,8 +9,8 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.project.project_file import in_use, is_project, open_project
-from engine.project.state import SUFFIX, ProjectError
+from engine.project.project_file import in_use, open_project
+from engine.project.state import SUFFIX, ProjectError, is_project
 
 _MARKER = ".open"
 _MAX_STEM = 40

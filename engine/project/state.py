@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from engine.errors import UserError
 from engine.project.mask_codec import EncodedMask
@@ -22,6 +23,11 @@ MAX_TEXT = 2**20  # characters of one entry
 
 class ProjectError(UserError):
     """A project cannot be opened, read or written."""
+
+
+def is_project(path: Path) -> bool:
+    """Whether a path is meant as a project, by its ending."""
+    return path.suffix.lower() == SUFFIX
 
 
 @dataclass(frozen=True)

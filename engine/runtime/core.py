@@ -59,6 +59,7 @@ class SessionCore:
         self.commands: deque[EngineCommand] = deque()
         self.facts = EngineFacts()
         self.recorder: Callable[[DisplayItem], None] | None = None
+        self.on_rest: Callable[[], None] | None = None  # called with the lock held; a good moment to save
         self._fresh: DisplayItem | None = None  # not yet taken by the app
         self._taken: DisplayItem | None = None  # what the app shows
         self.deleted: list[int] = []  # objects deleted since the source was opened
@@ -106,6 +107,8 @@ class SessionCore:
                 self.position = self.shown.frame.index
             if self.info is not None:
                 self.set_mode(Mode.FROZEN)
+            if self.on_rest is not None:
+                self.on_rest()
 
     def job_done(self, job: Job) -> None:
         """The job ran to its end."""

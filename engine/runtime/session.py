@@ -93,6 +93,7 @@ class Session:
         self._engine = self._new_engine(config)
         self._writer = WriterWorker(self._core, opener)
         self._keeper = ProjectKeeper(self._core, self._sources, self._configure_for, self._project_engine, autosave_dir)
+        self._core.on_rest = self._keeper.poke
 
     # -- life cycle --------------------------------------------------------------------------------------------
     def start(self) -> None:
@@ -180,7 +181,6 @@ class Session:
     def pause(self) -> None:
         """Stop playing or tracking; comes to rest (FROZEN) on the frame last shown."""
         self._transport.pause()
-        self._keeper.poke()
 
     # -- masks -------------------------------------------------------------------------------------------------
     def set_mask(self, frame: Frame, mask: Mask, touched: Collection[int]) -> None:
