@@ -90,7 +90,7 @@ def _opacities() -> tuple[ActionSpec, ...]:
 TABLE: tuple[ActionSpec | MenuSlot, ...] = (
     ActionSpec("open_video", "&Open video…", ("Ctrl+O",), "Open a video file", "File", "open"),
     ActionSpec("open_folder", "Open &folder…", ("Ctrl+U",), "Open a folder of numbered pictures", "File", "folder"),
-    ActionSpec("open_project", "Open &project…", ("Ctrl+P",), "Go on with saved work", "File", "open"),
+    ActionSpec("open_project", "Open &project…", ("Ctrl+P",), "Go on with saved work", "File"),
     MenuSlot("cameras", "Open &camera", "File"),
     ActionSpec("open_stream", "Open &stream URL…", ("Ctrl+L",), "Open an RTSP or HTTP stream", "File", "stream"),
     MenuSlot("recent", "Open &recent", "File"),

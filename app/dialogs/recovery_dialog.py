@@ -36,6 +36,7 @@ class RecoveryDialog(QDialog):
         self.list = QListWidget()
         self.list.setAccessibleName(self.tr("Work that was not closed"))
         self.list.setMinimumHeight(120)
+        self.list.setSpacing(3)
         for leftover in leftovers:
             item = QListWidgetItem(self._text(leftover))
             item.setData(Qt.ItemDataRole.UserRole, leftover)

@@ -79,17 +79,16 @@ def find_leftovers(folder: Path) -> list[Leftover]:
 def discard(folder: Path, leftover: Leftover) -> None:
     """Delete unnamed work, or forget that a named project (which stays) was open."""
     if leftover.named:
-        forget_notes_of(folder, leftover.path)
+        for note in notes_of(folder, leftover.path):
+            forget(note)
     elif leftover.path.parent == folder:
         with contextlib.suppress(ProjectError, OSError):
             open_project(leftover.path).remove()
 
 
-def forget_notes_of(folder: Path, project: Path) -> None:
-    """Whatever says that this project was open is void."""
-    for marker in folder.glob(f"*{_MARKER}"):
-        if _noted(marker) == project:
-            forget(marker)
+def notes_of(folder: Path, project: Path) -> list[Path]:
+    """Whatever says that this project was open."""
+    return [marker for marker in folder.glob(f"*{_MARKER}") if _noted(marker) == project]
 
 
 def forget(marker: Path | None) -> None:

@@ -135,6 +135,7 @@ class ProjectKeeper(Worker):
         self._changed = threading.Condition()
         self._tasks: deque[Callable[[], None]] = deque()
         self._poked = False
+        self._replacing = 0  # tasks on their way that tell of another source
         self._objects: tuple[ProjectObject, ...] | None = None
         self._marks: tuple[int | None, int | None] = (None, None)
         self._work = _Work()
@@ -175,7 +176,7 @@ class ProjectKeeper(Worker):
                 capture = _Capture()
                 self._core.post(SaveBank(-1, capture.reply))
             self._objects, self._marks = None, (None, None)
-            self._put(partial(self._leave, moment, capture, keep_unnamed))
+            self._put(partial(self._leave, moment, capture, keep_unnamed), replaces=True)
 
     @property
     def up_to_date(self) -> bool:
@@ -204,10 +205,18 @@ class ProjectKeeper(Worker):
         with self._changed:
             self._changed.notify_all()
 
-    def _put(self, task: Callable[[], None]) -> None:
+    def _put(self, task: Callable[[], None], *, replaces: bool = False) -> None:
         with self._changed:
-            self._tasks.append(task)
+            self._tasks.append(partial(self._replace, task) if replaces else task)
+            self._replacing += replaces
             self._changed.notify_all()
+
+    def _replace(self, task: Callable[[], None]) -> None:
+        try:
+            task()
+        finally:
+            with self._changed:
+                self._replacing -= 1
 
     def _next_task(self) -> Callable[[], None] | None:
         """A task, or None when it is time to look for changes (or to end)."""
@@ -218,8 +227,10 @@ class ProjectKeeper(Worker):
                 self.set_paused(True)
                 self._changed.wait(self._autosave_s if watching else None)
                 self.set_paused(False)
+            if self._tasks:
+                return self._tasks.popleft()
             self._poked = False
-            return self._tasks.popleft() if self._tasks else None
+            return None
 
     @contextlib.contextmanager
     def _say_errors(self) -> Iterator[None]:
@@ -251,7 +262,7 @@ class ProjectKeeper(Worker):
 
     def _moment(self) -> _Moment | None:
         with self._core.lock, self._changed:
-            if self._tasks or self._core.closed:  # the source may have been replaced; the tasks tell
+            if self._replacing or self._core.closed:  # what there is belongs to another source than our files
                 return None
             moment = self._take()
             if moment is None:
@@ -351,9 +362,9 @@ class ProjectKeeper(Worker):
             project = create(
                 path, self._project_state(moment, bank, path), overwrite=overwrite, like=work.target or work.named
             )
+            marker = self._mark(project)  # before the former files go: at every moment one of them is found again
             self._let_go_of_files(keep_unnamed=False)
-            work.named, work.bank_asked = project, None
-            self._mark()
+            work.named, work.marker, work.bank_asked = project, marker, None
         if bank is not None:
             work.bank_seen = revision
         self._note_saved(moment)
@@ -392,10 +403,8 @@ class ProjectKeeper(Worker):
     def _close_all(self) -> None:
         self._let_go_of_files(keep_unnamed=True)
 
-    def _mark(self) -> None:
-        work = self._work
-        if self._folder is not None and work.named is not None and not work.named.read_only:
-            work.marker = recovery.mark_open(self._folder, work.named.path)
+    def _mark(self, named: ProjectFile) -> Path | None:
+        return recovery.mark_open(self._folder, named.path) if self._folder is not None else None
 
     def _tell(self) -> None:
         named = self._work.named
@@ -444,7 +453,7 @@ class ProjectKeeper(Worker):
         self._marks = (opening.state.view.mark_in, opening.state.view.mark_out)
         moment = self._take()
         if moment is not None:
-            self._put(partial(self._adopt, opening.project, moment))
+            self._put(partial(self._adopt, opening.project, moment), replaces=True)
 
     def _adopt(self, project: ProjectFile, moment: _Moment) -> None:
         self._work = work = _Work(generation=moment.generation, untouched=moment.work)
@@ -452,9 +461,11 @@ class ProjectKeeper(Worker):
             work.auto = project
         else:
             work.named = project
-            if self._folder is not None:
-                recovery.forget_notes_of(self._folder, project.path)
-            self._mark()
+            if self._folder is not None and not project.read_only:
+                former = recovery.notes_of(self._folder, project.path)
+                work.marker = self._mark(project)
+                for note in former:
+                    recovery.forget(note)
         with self._core.lock:
             self._saved_changes = (moment.generation, moment.changes)
         if project.read_only:
