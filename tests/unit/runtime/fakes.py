@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -276,7 +277,13 @@ class FakeTracker:
 class Driver:
     """A session with fake parts; `wait` blocks until something holds, woken by every event and every shown frame."""
 
-    def __init__(self, sources: dict[str, object], config: EngineConfig | None = None, start: bool = True) -> None:
+    def __init__(
+        self,
+        sources: dict[str, object],
+        config: EngineConfig | None = None,
+        start: bool = True,
+        autosave_dir: Path | None = None,
+    ) -> None:
         self.sources = sources
         self.opened: list[str] = []
         self.trackers: list[FakeTracker] = []
@@ -285,7 +292,12 @@ class Driver:
         self.events: list[Event] = []
         self.items: list[DisplayItem] = []
         self._bell = threading.Event()
-        self.session = Session(config or EngineConfig(), opener=self.open_source, create_tracker=self.create_tracker)
+        self.session = Session(
+            config or EngineConfig(),
+            opener=self.open_source,
+            create_tracker=self.create_tracker,
+            autosave_dir=autosave_dir,
+        )
         core = self.session._core
         put, publish = core.events.put, core.publish
 
