@@ -13,8 +13,6 @@ from engine.project.mask_store import Keyframe, StoreContents, Tracked
 from engine.project.state import (
     MAX_FRAMES,
     MAX_MASK_BYTES,
-    MAX_PIXELS,
-    MAX_SIDE,
     MAX_TEXT,
     AheadState,
     BankState,
@@ -28,7 +26,7 @@ from engine.project.state import (
     SourceReference,
 )
 from engine.types import MAX_OBJECT_ID
-from engine.video.source import SourceKind
+from engine.video.source import MAX_PIXELS, MAX_SIDE, SourceKind
 
 MAX_SLOTS = 256
 MAX_BANK_BYTES = 2**31

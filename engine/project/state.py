@@ -13,9 +13,8 @@ from engine.video.source import SourceKind
 
 SUFFIX = ".livemask"
 
-# A project may come from a stranger. What lies beyond these limits is refused before memory is taken for it.
-MAX_SIDE = 16_384  # pixels of a frame's width or height
-MAX_PIXELS = 2**27
+# A project may come from a stranger. What lies beyond these limits (and those of a source's frames) is refused before
+# memory is taken for it.
 MAX_FRAMES = 10_000_000
 MAX_MASK_BYTES = 2**31  # compressed, of all masks together
 MAX_TEXT = 2**20  # characters of one entry

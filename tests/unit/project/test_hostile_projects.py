@@ -21,8 +21,8 @@ from engine.project.fingerprint import fingerprint
 from engine.project.mask_codec import checked_mask, encode_mask
 from engine.project.project_file import create, open_project
 from engine.project.source_place import check_fits, find_source, recognise
-from engine.project.state import MAX_SIDE, Fingerprint, ProjectError, ProjectState, SourceReference
-from engine.video.source import SourceInfo, SourceKind
+from engine.project.state import Fingerprint, ProjectError, ProjectState, SourceReference
+from engine.video.source import MAX_SIDE, SourceInfo, SourceKind
 from tests.unit.project.conftest import HEIGHT, WIDTH, make_state, square
 
 
