@@ -24,15 +24,15 @@ class Written:
     bank: BankState | None = None
     slots: dict[tuple[str, int], bytes] = field(default_factory=dict)  # (pool, frame) -> digest
 
-    def note(self, state: ProjectState) -> None:
-        """The file holds `state` now."""
+    def note(self, state: ProjectState, digests: dict[tuple[str, int], bytes] | None = None) -> None:
+        """The file holds `state` now; `digests` of its memory's slots where they are known."""
         contents = state.contents
         self.keyframes, self.tracked, self.stale = contents.keyframes, contents.tracked, contents.stale
         self.objects = state.objects
         self.meta = meta_of(state)
         if state.bank is not None:
             self.bank = state.bank
-            self.slots = {(s.pool, s.frame_index): _digest(s) for s in state.bank.slots}
+            self.slots = digests if digests is not None else _digests(state.bank)
 
 
 def write_changes(connection: sqlite3.Connection, written: Written, state: ProjectState) -> bool:
@@ -49,15 +49,17 @@ def write_changes(connection: sqlite3.Connection, written: Written, state: Proje
             _write_objects(connection, state.objects)
         _write_keyframes(connection, written.keyframes, state.contents.keyframes)
         _write_tracked(connection, written, state.contents)
+        digests = written.slots
         if state.bank is not None and state.bank is not written.bank:
-            _write_bank(connection, written.slots, state.bank)
+            digests = _digests(state.bank)
+            _write_bank(connection, written.slots, digests, state.bank)
         changed = connection.total_changes != before
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:  # a full disk ends the transaction by itself
             connection.execute("ROLLBACK")
         raise
-    written.note(state)
+    written.note(state, digests)
     return changed
 
 
@@ -144,7 +146,16 @@ def _digest(slot: SlotState) -> bytes:
     return hashlib.sha256(facts + slot.tensors).digest()
 
 
-def _write_bank(connection: sqlite3.Connection, old: dict[tuple[str, int], bytes], bank: BankState) -> None:
+def _digests(bank: BankState) -> dict[tuple[str, int], bytes]:
+    return {(slot.pool, slot.frame_index): _digest(slot) for slot in bank.slots}
+
+
+def _write_bank(
+    connection: sqlite3.Connection,
+    old: dict[tuple[str, int], bytes],
+    new: dict[tuple[str, int], bytes],
+    bank: BankState,
+) -> None:
     ahead = bank.ahead
     facts = {
         "identity": bank.identity,
@@ -169,13 +180,12 @@ def _write_bank(connection: sqlite3.Connection, old: dict[tuple[str, int], bytes
         "INSERT OR REPLACE INTO bank (id, facts, ahead) VALUES (1, ?, ?)",
         (_json(facts), ahead.encoded.data if ahead else None),
     )
-    new = {(slot.pool, slot.frame_index): slot for slot in bank.slots}
     connection.executemany(
         "DELETE FROM bank_slots WHERE pool = ? AND frame = ?", [key for key in old if key not in new]
     )
     rows = [
         (s.pool, s.frame_index, s.order, s.position, s.is_keyframe, bytes(sorted(s.known)), s.tensors)
-        for key, s in new.items()
-        if old.get(key) != _digest(s)
+        for s in bank.slots
+        if old.get((s.pool, s.frame_index)) != new[s.pool, s.frame_index]
     ]
     connection.executemany("INSERT OR REPLACE INTO bank_slots VALUES (?, ?, ?, ?, ?, ?, ?)", rows)

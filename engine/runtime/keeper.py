@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 
 AUTOSAVE_S = 3.0
 BANK_EVERY_S = 15.0  # while tracking; the memory takes some megabytes
+MANY_MASKS = 5000  # every mask of a project is checked when it is opened, some thousands a second
 BANK_WAIT_S = 3.0  # for the engine to finish the frame it is at
 
 
@@ -423,6 +424,9 @@ class ProjectKeeper(Worker):
                 return
         project = open_project(path)
         try:
+            name, keyframes, tracked = project.summary()
+            if keyframes + tracked > MANY_MASKS:
+                self._core.say(Severity.INFO, f"Opening {path.name} with {keyframes + tracked} masks of {name}.")
             state = project.read()
             reference = state.source
             found = recognise(reference, source) if source is not None else find_source(reference, project.path)
