@@ -76,7 +76,7 @@ def _source(source: SourceReference) -> dict[str, object]:
 
 
 def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(value, separators=(",", ":"))  # pure ASCII: names of files may hold what UTF-8 cannot
 
 
 def _confidence(confidence: Mapping[int, float]) -> str:
@@ -93,7 +93,8 @@ def _write_objects(connection: sqlite3.Connection, objects: tuple[ProjectObject,
     rows = []
     for place, item in enumerate(objects):
         red, green, blue = item.color
-        rows.append((item.id, place, item.name, red << 16 | green << 8 | blue, item.visible, item.locked))
+        name = item.name.encode("utf-8", "replace").decode()
+        rows.append((item.id, place, name, red << 16 | green << 8 | blue, item.visible, item.locked))
     connection.executemany(
         "INSERT INTO objects (id, place, name, color, visible, locked) VALUES (?, ?, ?, ?, ?, ?)", rows
     )

@@ -11,13 +11,11 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from engine.errors import UserError
 from engine.project import recovery
-from engine.project.mask_store import StoreContents
 from engine.project.project_file import ProjectFile, create, open_project, with_suffix
 from engine.project.recovery import Leftover
 from engine.project.source_place import find_source, recognise, reference_to, seen_from
@@ -28,89 +26,20 @@ from engine.project.state import (
     ProjectObject,
     ProjectState,
     ProjectView,
-    SourceReference,
 )
 from engine.runtime.commands import SaveBank
 from engine.runtime.core import SessionCore
 from engine.runtime.messages import Mode, ProjectChanged, ProjectSourceMissing, RecoveryFound, Severity
 from engine.runtime.project_opening import OpeningProject, complete_objects
+from engine.runtime.project_work import Capture, Moment, Work
 from engine.runtime.sources import SourceManager
 from engine.runtime.worker import Worker
-from engine.video.source import SourceInfo
 
 log = logging.getLogger(__name__)
 
 AUTOSAVE_S = 3.0
 BANK_EVERY_S = 15.0  # while tracking; the memory takes some megabytes
 MANY_MASKS = 5000  # every mask of a project is checked when it is opened, some thousands a second
-BANK_WAIT_S = 3.0  # for the engine to finish the frame it is at
-
-
-@dataclass(frozen=True, eq=False)
-class _Moment:
-    """What the session held at one moment."""
-
-    generation: int
-    info: SourceInfo
-    contents: StoreContents
-    changes: int
-    objects: tuple[ProjectObject, ...]
-    engine: ProjectEngine
-    view: ProjectView
-
-    @property
-    def work(self) -> tuple[int, tuple[ProjectObject, ...]]:
-        """What the user would miss."""
-        return self.changes, self.objects
-
-    @property
-    def key(self) -> tuple[object, ...]:
-        return (*self.work, self.engine, self.view)
-
-
-class _Capture:
-    """Waits for the engine's word on its memory."""
-
-    def __init__(self) -> None:
-        self._came = threading.Event()
-        self.revision = -1
-        self.state: BankState | None = None
-
-    def reply(self, revision: int, state: BankState | None) -> None:
-        self.revision, self.state = revision, state
-        self._came.set()
-
-    def wait(self) -> BankState | None:
-        return self.state if self._came.wait(BANK_WAIT_S) else None
-
-
-@dataclass
-class _Work:
-    """The files of one open source. Belongs to the project thread.
-
-    Attributes:
-        named: the project the user named; may be open for reading only.
-        auto: where work without a name (or of a project that must not be written) is kept.
-        saved: `_Moment.key` of the last save.
-        untouched: `_Moment.work` as it was opened; such work needs no file.
-        bank_seen: revision of the engine's memory that the file has.
-    """
-
-    generation: int | None = None
-    named: ProjectFile | None = None
-    auto: ProjectFile | None = None
-    marker: Path | None = None
-    reference: SourceReference | None = None
-    saved: tuple[object, ...] | None = None
-    untouched: tuple[int, tuple[ProjectObject, ...]] | None = None
-    bank_seen: int = -1
-    bank_asked: tuple[int, bool] | None = None
-    bank_asked_at: float = field(default=-BANK_EVERY_S)
-
-    @property
-    def target(self) -> ProjectFile | None:
-        """The file that changes go to."""
-        return self.auto if self.named is None or self.named.read_only else self.named
 
 
 class ProjectKeeper(Worker):
@@ -131,7 +60,7 @@ class ProjectKeeper(Worker):
         self._sources = sources
         self._configure = configure
         self._engine = engine
-        self._folder = folder
+        self._folder = folder.resolve() if folder is not None else None
         self._autosave_s = autosave_s
         self._changed = threading.Condition()
         self._tasks: deque[Callable[[], None]] = deque()
@@ -139,7 +68,7 @@ class ProjectKeeper(Worker):
         self._replacing = 0  # tasks on their way that tell of another source
         self._objects: tuple[ProjectObject, ...] | None = None
         self._marks: tuple[int | None, int | None] = (None, None)
-        self._work = _Work()
+        self._work = Work()
         self._failing = False
         self._told = ProjectChanged()
         self._saved_changes: tuple[int, int] | None = None  # (generation, changes) on the disk
@@ -174,7 +103,7 @@ class ProjectKeeper(Worker):
         with self._core.lock:
             moment, capture = self._take(), None
             if moment is not None and self._core.engine_ready:
-                capture = _Capture()
+                capture = Capture()
                 self._core.post(SaveBank(-1, capture.reply))
             self._objects, self._marks = None, (None, None)
             self._put(partial(self._leave, moment, capture, keep_unnamed), replaces=True)
@@ -244,14 +173,14 @@ class ProjectKeeper(Worker):
             self._core.say(Severity.ERROR, "Something unexpected happened to the project.", "See the log file.")
 
     # -- saving ----------------------------------------------------------------------------------------------------
-    def _take(self) -> _Moment | None:
+    def _take(self) -> Moment | None:
         """What there is now; None when that is nothing a project could hold. Core's lock is held."""
         core = self._core
         if core.info is None or core.live:
             return None
         objects = self._objects if self._objects is not None else ()
         position = core.shown.frame.index if core.shown is not None else core.position
-        return _Moment(
+        return Moment(
             core.generation,
             core.info,
             core.store.contents(),
@@ -261,7 +190,7 @@ class ProjectKeeper(Worker):
             ProjectView(position, core.mode is Mode.TRACKING, *self._marks),
         )
 
-    def _moment(self) -> _Moment | None:
+    def _moment(self) -> Moment | None:
         with self._core.lock, self._changed:
             if self._replacing or self._core.closed:  # what there is belongs to another source than our files
                 return None
@@ -296,7 +225,7 @@ class ProjectKeeper(Worker):
         if moment is not None and moment.generation == generation and self._autosave(moment, state):
             self._work.bank_seen = revision
 
-    def _autosave(self, moment: _Moment, bank: BankState | None = None) -> bool:
+    def _autosave(self, moment: Moment, bank: BankState | None = None) -> bool:
         """Save without being asked. False when that failed, or when there is nowhere to save to."""
         work = self._work
         if bank is None and moment.key == work.saved:
@@ -315,7 +244,7 @@ class ProjectKeeper(Worker):
         self._note_saved(moment)
         return True
 
-    def _begin_unnamed(self, moment: _Moment) -> bool:
+    def _begin_unnamed(self, moment: Moment) -> bool:
         """Make a file for work that has none; False when it needs none."""
         work, contents = self._work, moment.contents
         nothing = not contents.keyframes and not contents.tracked
@@ -329,7 +258,7 @@ class ProjectKeeper(Worker):
         work.auto = create(path, self._project_state(moment, None, path), like=work.named)
         return True
 
-    def _note_saved(self, moment: _Moment) -> None:
+    def _note_saved(self, moment: Moment) -> None:
         self._work.saved = moment.key
         if self._failing:
             self._core.say(Severity.INFO, "The work is saved again.")
@@ -338,7 +267,7 @@ class ProjectKeeper(Worker):
             self._saved_changes = (moment.generation, moment.changes)
         self._tell()
 
-    def _project_state(self, moment: _Moment, bank: BankState | None, path: Path) -> ProjectState:
+    def _project_state(self, moment: Moment, bank: BankState | None, path: Path) -> ProjectState:
         work = self._work
         if work.reference is None:
             work.reference = reference_to(moment.info)
@@ -375,11 +304,11 @@ class ProjectKeeper(Worker):
         """The engine's memory and its revision; (None, ...) when it has nothing new or does not answer in time."""
         if not self._core.engine_ready:
             return None, -1
-        capture = _Capture()
+        capture = Capture()
         self._core.post(SaveBank(self._work.bank_seen, capture.reply))
         return capture.wait(), capture.revision
 
-    def _leave(self, moment: _Moment | None, capture: _Capture | None, keep_unnamed: bool) -> None:
+    def _leave(self, moment: Moment | None, capture: Capture | None, keep_unnamed: bool) -> None:
         work = self._work
         try:
             if moment is not None and work.generation in (None, moment.generation):
@@ -388,7 +317,7 @@ class ProjectKeeper(Worker):
                     self._autosave(moment, capture.wait() if capture is not None else None)
         finally:
             self._let_go_of_files(keep_unnamed=keep_unnamed)
-            self._work = _Work()
+            self._work = Work()
             self._failing = False
             self._tell()
 
@@ -459,8 +388,8 @@ class ProjectKeeper(Worker):
         if moment is not None:
             self._put(partial(self._adopt, opening.project, moment), replaces=True)
 
-    def _adopt(self, project: ProjectFile, moment: _Moment) -> None:
-        self._work = work = _Work(generation=moment.generation, untouched=moment.work)
+    def _adopt(self, project: ProjectFile, moment: Moment) -> None:
+        self._work = work = Work(generation=moment.generation, untouched=moment.work)
         if project.path.parent == self._folder and not project.read_only:
             work.auto = project
         else:

@@ -283,3 +283,14 @@ def test_a_copy_elsewhere_opens(state: ProjectState, project_path: Path, tmp_pat
     (tmp_path / "ä %20 #?").mkdir()
     copy = shutil.copy(project_path, tmp_path / "ä %20 #?" / "50% #1.livemask")
     assert read(Path(copy)) == state
+
+
+def test_names_that_are_no_text_survive(state: ProjectState, project_path: Path) -> None:
+    """File names on Linux are bytes; objects may be named by anything that can be pasted."""
+    odd = os.fsdecode(b"/videos/\xff\xfe.mp4")
+    source = replace(state.source, path=odd, name=odd[-6:])
+    objects = (replace(state.objects[0], name="cat \ud83d"), *state.objects[1:])
+    create(project_path, replace(state, source=source, objects=objects)).close()
+    again = read(project_path)
+    assert again.source == source
+    assert again.objects[0].name == "cat ?"

@@ -213,3 +213,12 @@ def test_a_memory_that_holds_something_else_is_not_used(
     again = export_bank(tracker)
     assert again is not None
     assert again.slots == state.slots
+    tracker.delete_object(1)  # leaves a gap among the label columns, which nobody sees afterwards
+    rest = export_bank(tracker)
+    assert rest is not None
+    assert rest.object_ids == (2,)
+    assert import_bank(tracker, rest)
+    assert tracker.object_ids == (2,)
+    third = export_bank(tracker)
+    assert third is not None
+    assert third.slots == rest.slots

@@ -171,6 +171,22 @@ def test_work_without_a_name_stays_when_nobody_let_it_go(
     assert find_leftovers(auto) == []  # in use, so not left over
 
 
+def test_recovered_work_has_no_name_wherever_its_folder_is_linked_from(
+    work: Callable[..., Driver], drive: Drive, frames: Path, auto: Path
+) -> None:
+    assert work().session.shutdown(10)
+    link = auto.with_name("link")
+    link.symlink_to(auto)
+    again = start(drive, frames, link)
+    (leftover,) = again.wait_event(RecoveryFound).leftovers  # type: ignore[attr-defined]
+    again.session.open_project(leftover.path)
+    again.wait_event(ProjectOpened)
+    until(again, lambda: again.session.project_up_to_date)
+    assert not [e for e in again.events if isinstance(e, ProjectChanged)]
+    again.session.close_source()  # let go
+    until(again, lambda: list(auto.iterdir()) == [])
+
+
 def test_unwanted_leftovers_are_deleted(work: Callable[..., Driver], drive: Drive, frames: Path, auto: Path) -> None:
     assert work().session.shutdown(10)
     again = start(drive, frames, auto)
