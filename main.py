@@ -59,7 +59,7 @@ def build_window_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("source", nargs="?", metavar="INPUT", help="video file, folder of frames, or stream URL to open")
+    what.add_argument("source", nargs="?", metavar="INPUT", help="video file, folder of frames, stream URL, or project")
     what.add_argument("--demo", action="store_true", help="open the bundled sample clip")
     what.add_argument("--camera", type=_camera_number, metavar="N", help="open camera N (0 is the first)")
     add_engine_arguments(parser)

@@ -90,18 +90,34 @@ def _opacities() -> tuple[ActionSpec, ...]:
 TABLE: tuple[ActionSpec | MenuSlot, ...] = (
     ActionSpec("open_video", "&Open video…", ("Ctrl+O",), "Open a video file", "File", "open"),
     ActionSpec("open_folder", "Open &folder…", ("Ctrl+U",), "Open a folder of numbered pictures", "File", "folder"),
+    ActionSpec("open_project", "Open &project…", ("Ctrl+P",), "Go on with saved work", "File"),
     MenuSlot("cameras", "Open &camera", "File"),
     ActionSpec("open_stream", "Open &stream URL…", ("Ctrl+L",), "Open an RTSP or HTTP stream", "File", "stream"),
     MenuSlot("recent", "Open &recent", "File"),
     ActionSpec("open_demo", "Try the &demo", (), "Open the bundled clip with its mask and track it", "File", "demo"),
     ActionSpec(
-        "import_mask", "I&mport mask…", ("Ctrl+I",), "Use a PNG as the mask of this frame", "File", "import", section=1
+        "save_project",
+        "S&ave project",
+        ("Ctrl+S",),
+        "Keep the work, to go on later exactly here",
+        "File",
+        "save",
+        section=1,
     ),
     ActionSpec(
-        "export", "&Export…", ("Ctrl+E",), "Write videos, cut-outs or data of the masks", "File", "export", section=1
+        "save_project_as", "Save projec&t as…", ("Ctrl+Shift+S",), "Keep the work under another name", "File", section=1
     ),
-    ActionSpec("close_source", "Close &video", ("Ctrl+W",), "Close what is open", "File", section=2),
-    ActionSpec("quit", "&Quit", ("Ctrl+Q",), "Close LiveMask", "File", section=2),
+    ActionSpec(
+        "recover", "Recover unsaved &work…", (), "Go on with work that was not closed last time", "File", section=1
+    ),
+    ActionSpec(
+        "import_mask", "I&mport mask…", ("Ctrl+I",), "Use a PNG as the mask of this frame", "File", "import", section=2
+    ),
+    ActionSpec(
+        "export", "&Export…", ("Ctrl+E",), "Write videos, cut-outs or data of the masks", "File", "export", section=2
+    ),
+    ActionSpec("close_source", "Close &video", ("Ctrl+W",), "Close what is open", "File", section=3),
+    ActionSpec("quit", "&Quit", ("Ctrl+Q",), "Close LiveMask", "File", section=3),
     ActionSpec("undo", "&Undo", ("Ctrl+Z",), "Take the last edit back", "Edit", "undo"),
     ActionSpec("redo", "&Redo", ("Ctrl+Shift+Z", "Ctrl+Y"), "Do the edit again that was taken back", "Edit", "redo"),
     ActionSpec(

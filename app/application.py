@@ -111,14 +111,20 @@ def make_window(options: argparse.Namespace, log_file: Path | None) -> MainWindo
         weights=getattr(options, "weights", None),
     )
     config = merged_config(asked, settings)
-    return MainWindow(EngineBridge(Session(config)), settings, config, log_file)
+    session = Session(config, autosave_dir=data_folder() / "autosave")
+    return MainWindow(EngineBridge(session), settings, config, log_file)
+
+
+def data_folder() -> Path:
+    """Where this platform keeps a program's own files."""
+    from PyQt6.QtCore import QStandardPaths
+
+    return Path(QStandardPaths.writableLocation(QStandardPaths.StandardLocation.AppLocalDataLocation))
 
 
 def start_log(debug: bool) -> Path | None:
     """Write warnings and errors to a small file the diagnostics page points to; None where it cannot be written."""
-    from PyQt6.QtCore import QStandardPaths
-
-    folder = Path(QStandardPaths.writableLocation(QStandardPaths.StandardLocation.AppLocalDataLocation))
+    folder = data_folder()
     file = folder / "livemask.log"
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -25,6 +25,10 @@ from engine.runtime.messages import (
     MotionRead,
     Notice,
     ObjectsChanged,
+    ProjectChanged,
+    ProjectOpened,
+    ProjectSourceMissing,
+    RecoveryFound,
     SourceClosed,
     SourceOpened,
     TrackingFinished,
@@ -33,6 +37,8 @@ from engine.types import Frame, Mask
 from engine.video.source import SourceInfo
 
 if TYPE_CHECKING:
+    from engine.project.recovery import Leftover
+    from engine.project.state import ProjectObject
     from engine.runtime.session import Session
 
 FAST_MS = 16
@@ -52,7 +58,9 @@ class EngineBridge(QObject):
         item_ready(DisplayItem): show this; items of a former source never come through.
         source_opened(SourceInfo), source_closed(), mode_changed(Mode), progress(EngineProgress), notice(Notice),
         masks_changed(first, last), tracking_finished(last), export_progress(ExportProgress),
-        objects_changed(tuple of ids), stats_changed(StatsSnapshot): as in `engine.runtime.messages`.
+        objects_changed(tuple of ids), stats_changed(StatsSnapshot), project_opened(ProjectOpened),
+        project_changed(ProjectChanged), project_source_missing(ProjectSourceMissing), recovery_found(RecoveryFound):
+        as in `engine.runtime.messages`.
         recording_changed(bool): a live recording began or ended.
         motion_read(MotionRead): the motion that `read_motion` asked for.
         explained(Explained): which frames decide the pixel that `explain` asked for.
@@ -72,6 +80,10 @@ class EngineBridge(QObject):
     recording_changed = pyqtSignal(bool)
     explained = pyqtSignal(object)
     motion_read = pyqtSignal(object)
+    project_opened = pyqtSignal(object)
+    project_changed = pyqtSignal(object)
+    project_source_missing = pyqtSignal(object)
+    recovery_found = pyqtSignal(object)
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -82,6 +94,7 @@ class EngineBridge(QObject):
         self._mode = Mode.EMPTY
         self._painted: frozenset[int] = frozenset()
         self._unsaved = False
+        self._project = ProjectChanged()
         self._recording = False
         self._export_keeps_masks = False
         self._stopped = False
@@ -114,8 +127,15 @@ class EngineBridge(QObject):
 
     @property
     def unsaved(self) -> bool:
-        """True when there are masks of a file that were not exported since they changed, all and exactly."""
-        return self._unsaved
+        """True when there are masks of a file that no project keeps and no export wrote, all and exactly, since they
+        changed.
+        """
+        return self._unsaved and not self._project.keeps
+
+    @property
+    def project(self) -> ProjectChanged:
+        """Where the work is kept."""
+        return self._project
 
     @property
     def recording(self) -> bool:
@@ -128,12 +148,16 @@ class EngineBridge(QObject):
         self._timer.start()
         self._stats_timer.start()
 
-    def shutdown(self, timeout_s: float = 5.0) -> bool:
-        """Stop the timers and the session; True when every worker ended in time. Idempotent."""
+    def shutdown(self, timeout_s: float = 5.0, *, keep_unsaved: bool = True) -> bool:
+        """Stop the timers and the session; True when every worker ended in time. Idempotent.
+
+        Args:
+            keep_unsaved: work without a name is offered at the next start.
+        """
         self._timer.stop()
         self._stats_timer.stop()
         self._stopped = True
-        return self._session.shutdown(timeout_s)
+        return self._session.shutdown(timeout_s, keep_unsaved=keep_unsaved)
 
     # -- commands ----------------------------------------------------------------------------------------------
     def open(self, uri: str | Path) -> None:
@@ -217,6 +241,23 @@ class EngineBridge(QObject):
         self._session.cancel_export()
         self._wake()
 
+    def open_project(self, path: Path, source: Path | None = None, *, changed_ok: bool = False) -> None:
+        self._session.open_project(path, source, changed_ok=changed_ok)
+        self._wake()
+
+    def save_project(self, path: Path | None, *, overwrite: bool = False) -> None:
+        self._session.save_project(path, overwrite=overwrite)
+        self._wake()
+
+    def set_objects(self, objects: tuple[ProjectObject, ...]) -> None:
+        self._session.set_objects(objects)
+
+    def set_marks(self, mark_in: int | None, mark_out: int | None) -> None:
+        self._session.set_marks(mark_in, mark_out)
+
+    def discard_leftover(self, leftover: Leftover) -> None:
+        self._session.discard_leftover(leftover)
+
     def start_recording(self, folder: Path) -> None:
         self._session.start_recording(folder)
         self._set_recording(True)
@@ -280,6 +321,19 @@ class EngineBridge(QObject):
             self.explained.emit(event)
         elif isinstance(event, MotionRead):
             self.motion_read.emit(event)
+        else:
+            self._dispatch_project(event)
+
+    def _dispatch_project(self, event: Event) -> None:
+        if isinstance(event, ProjectOpened):
+            self.project_opened.emit(event)
+        elif isinstance(event, ProjectChanged):
+            self._project = event
+            self.project_changed.emit(event)
+        elif isinstance(event, ProjectSourceMissing):
+            self.project_source_missing.emit(event)
+        elif isinstance(event, RecoveryFound):
+            self.recovery_found.emit(event)
 
     def _poll_stats(self) -> None:
         self.stats_changed.emit(self._session.stats())

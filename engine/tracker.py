@@ -300,6 +300,25 @@ class Tracker:
         """Such as "cpu (bf16)" or "cuda:0 NVIDIA H100 (fp16)"."""
         return describe_device(self.embedder.device, self.embedder.dtype)
 
+    # -- for projects, which keep the memory (engine.project.bank_state) ---------------------------------------
+    @property
+    def propagator(self) -> Propagator | None:
+        """Propagation on the present grid, with its memory bank; None before the first step."""
+        return self._propagator
+
+    @property
+    def columns(self) -> Mapping[int, int]:
+        """Object id -> label column, in the order of their registration."""
+        return self._columns
+
+    @torch.inference_mode()
+    def prepare(self, height: int, width: int, size: tuple[int, int], object_ids: Collection[int]) -> Propagator:
+        """Make room for a grid of height x width cells and these objects, as a step at working size `size` would."""
+        self._working_size = size
+        propagator = self._propagator_for(torch.empty(height, width, self.embedder.channels, device="meta"))
+        self._register(object_ids)
+        return propagator
+
     # -- parts of a step ---------------------------------------------------------------------------------------
     @torch.inference_mode()
     def embed(self, frame: Frame) -> torch.Tensor:

@@ -12,6 +12,7 @@ from PyQt6.QtWidgets import QFileDialog, QMenu, QWidget
 
 from app.bridge import EngineBridge
 from app.settings import Settings
+from engine.project.state import ProjectEngine
 from engine.runtime.catalog import (
     CatalogModel,
     list_devices,
@@ -155,6 +156,20 @@ class EngineMenu(QObject):
     def choose_recipe(self, recipe: str | None) -> None:
         self._settings.recipe = recipe
         self._apply(replace(self._config, recipe=recipe))
+
+    def adopt(self, engine: ProjectEngine) -> None:
+        """A project brought its own choices, which the engine follows already: tick them."""
+        chosen = (engine.model, engine.recipe, engine.working_size)
+        if chosen == (self._config.model, self._config.recipe, self._config.working_size):
+            return
+        self._config = replace(
+            self._config, model=engine.model, recipe=engine.recipe, working_size=engine.working_size, weights=None
+        )
+        _models, sizes, _devices, recipes = self._groups
+        self._check_model()
+        for group, value in ((sizes, engine.working_size), (recipes, engine.recipe)):
+            for action in group.actions():
+                action.setChecked(action.data() == value)
 
     def _apply(self, config: EngineConfig) -> None:
         if config != self._config:

@@ -36,6 +36,7 @@ from app.window.menus import MenuBuilder
 from app.window.motion import MotionController
 from app.window.opening import OpeningController
 from app.window.output import OutputController
+from app.window.projects import ProjectController
 from app.window.tracking import TrackingController
 from engine.runtime.config import EngineConfig
 from engine.runtime.messages import Notice
@@ -111,18 +112,25 @@ class MainWindow(QMainWindow):
         bridge, actions, settings, canvas = self.bridge, self.actions_table, self.settings, self.canvas
         self.editing = EditingController(bridge, actions, canvas, self.objects)
         self.tracking = TrackingController(bridge, actions, canvas, self.transport, self.timeline)
-        self.output = OutputController(bridge, actions, settings, canvas, lambda: self.tracking.marks, self)
-        self.opening = OpeningController(bridge, actions, settings, self.editing, self, self.output.may_discard)
+        self.engine_menu = EngineMenu(self.menus, bridge, settings, config, self)
+        self.projects = ProjectController(
+            bridge, actions, settings, self.objects, self.tracking, self.engine_menu, self
+        )
+        self.output = OutputController(
+            bridge, actions, settings, canvas, lambda: self.tracking.marks, self.projects.save_and_wait, self
+        )
+        may_discard = self.output.may_discard
+        self.projects.ask_before_opening(may_discard)
+        self.opening = OpeningController(bridge, actions, settings, self.editing, self, may_discard, self.projects.open)
         self.camera_menu = self.opening.fill_menus(self.menus["cameras"], self.menus["recent"])
         self.explaining = ExplainController(bridge, actions, canvas, self.tracking.go_to, self)
         self.motion = MotionController(bridge, actions, self)
-        self.engine_menu = EngineMenu(self.menus, bridge, settings, config, self)
         self.looks = LooksController(self, actions, canvas, self.tool_options, self.object_dock, self.themes, settings)
 
     def _connect(self) -> None:
         bridge = self.bridge
         bridge.notice.connect(self.notices.show_notice)
-        for controller in (self.editing, self.tracking, self.output, self.opening, self.explaining):
+        for controller in (self.editing, self.tracking, self.projects, self.output, self.opening, self.explaining):
             controller.notice.connect(self.notices.show_notice)
         bridge.source_opened.connect(self._on_source_opened)
         bridge.source_closed.connect(lambda: self._on_source_closed())
@@ -132,7 +140,9 @@ class MainWindow(QMainWindow):
         self.welcome.open_file.connect(self.opening.ask_video)
         self.welcome.open_demo.connect(self.opening.open_demo)
         self.welcome.open_recent.connect(self.opening.open)
-        self.opening.recent_changed.connect(lambda: self.welcome.set_recent(self.settings.recent))
+        for controller in (self.opening, self.projects):
+            controller.recent_changed.connect(lambda: self.welcome.set_recent(self.settings.recent))
+        self.projects.title_changed.connect(lambda: self._show_title(bridge.info))
         self.welcome.set_recent(self.settings.recent)
         on = self.actions_table.on
         on("quit", self.close)
@@ -155,7 +165,14 @@ class MainWindow(QMainWindow):
         self.stage.setCurrentWidget(self.welcome)
 
     def _show_title(self, info: SourceInfo | None) -> None:
-        self.setWindowTitle("LiveMask" if info is None else f"{info.name}[*] - LiveMask")
+        project = self.bridge.project
+        if info is None:
+            self.setWindowTitle("LiveMask")
+        elif project.path is None:
+            self.setWindowTitle(f"{info.name}[*] - LiveMask")
+        else:
+            note = self.tr(" (read only)") if project.read_only else ""
+            self.setWindowTitle(f"{project.path.stem}{note}[*] - {info.name} - LiveMask")
 
     def show_notice(self, notice: Notice) -> None:
         """Show a notice that does not come from the session."""
@@ -227,7 +244,8 @@ class MainWindow(QMainWindow):
         self.settings.window_state = self.saveState()
         self.settings.sync()
         self.hide()  # what follows may take a moment
-        self.stopped_in_time = self.bridge.shutdown(SHUTDOWN_S)
+        # Who was not asked has not let go of the work.
+        self.stopped_in_time = self.bridge.shutdown(SHUTDOWN_S, keep_unsaved=not self._asks_before_closing)
         if not self.stopped_in_time:
             _LOG.warning("a worker did not stop within %s s", SHUTDOWN_S)
         super().closeEvent(event)

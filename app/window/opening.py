@@ -19,6 +19,7 @@ from app.window.asking import ask
 from app.window.cameras import CameraMenu
 from app.window.drops import Drop, DropKind, interpret
 from app.window.editing import EditingController
+from engine.project.state import is_project
 from engine.runtime.messages import DisplayItem, Notice, Severity
 from engine.video.source import SourceInfo
 
@@ -43,14 +44,20 @@ class OpeningController(QObject):
         editing: EditingController,
         window: QWidget,
         may_discard: Callable[[], bool],
+        open_project: Callable[[Path], bool],
     ) -> None:
-        """`may_discard` asks the user, where there is something to lose, whether the present source may go."""
+        """
+        Args:
+            may_discard: asks the user, where there is something to lose, whether the present source may go.
+            open_project: opens a project in the same manner.
+        """
         super().__init__(window)
         self._bridge = bridge
         self._settings = settings
         self._editing = editing
         self._window = window
         self._may_discard = may_discard
+        self._open_project = open_project
         self._demo_wanted = False
         on = actions.on
         on("open_video", self.ask_video)
@@ -74,8 +81,10 @@ class OpeningController(QObject):
 
     # -- opening -----------------------------------------------------------------------------------------------
     def open(self, uri: str) -> bool:
-        """Open a source in place of the present one; False when the user keeps that."""
+        """Open a source or a project in place of the present one; False when the user keeps that."""
         self._demo_wanted = False
+        if is_project(Path(uri)) and "://" not in uri:
+            return self._open_project(Path(uri))
         if not self._may_discard():
             return False
         self._bridge.open(uri)

@@ -33,11 +33,17 @@ class OutputController(QObject):
         settings: Settings,
         canvas: Canvas,
         marks: Callable[[], tuple[int | None, int | None]],
+        save_project: Callable[[], bool],
         window: QWidget,
     ) -> None:
-        """`marks`: gives the in and out mark of the time line."""
+        """
+        Args:
+            marks: gives the in and out mark of the time line.
+            save_project: asks for a name and saves; True when the work is kept there.
+        """
         super().__init__(window)
         self._marks = marks
+        self._save_project = save_project
         self._bridge = bridge
         self._actions = actions
         self._settings = settings
@@ -51,6 +57,7 @@ class OutputController(QObject):
         bridge.source_opened.connect(lambda _info: self._enable())
         bridge.source_closed.connect(self._enable)
         bridge.masks_changed.connect(lambda _first, _last: self._enable())
+        bridge.project_changed.connect(lambda _project: self._enable())
         self._enable()
 
     def _enable(self) -> None:
@@ -98,19 +105,21 @@ class OutputController(QObject):
         self._enable()
 
     def may_discard(self) -> bool:
-        """True when the present source may go: nothing is lost, or the user says so, or has just exported it."""
+        """True when the present source may go: nothing is lost, the user says so, or has just saved or exported it."""
         if not self._bridge.unsaved:
             return True
         info = self._bridge.info
         name = info.name if info is not None else ""
         answer = ask(
             self._window,
-            self.tr("Masks are not exported"),
-            self.tr("The masks of %1 are not exported.").replace("%1", name),
-            self.tr("They are lost when it is closed."),
-            [self.tr("&Export…"), self.tr("&Discard"), self.tr("Cancel")],
+            self.tr("The work is not saved"),
+            self.tr("The work on %1 is in no project, and its masks are not exported.").replace("%1", name),
+            self.tr("It is lost when it is closed."),
+            [self.tr("&Save project…"), self.tr("&Export…"), self.tr("&Discard"), self.tr("Cancel")],
         )
         if answer == 0:
+            return self._save_project()
+        if answer == 1:
             if self._dialog is not None and self._dialog.running:
                 self.export()  # shows how far it is; close again when it is done
                 return False
@@ -120,7 +129,7 @@ class OutputController(QObject):
             accepted = dialog.exec() == ExportDialog.DialogCode.Accepted
             dialog.deleteLater()
             return bool(accepted)
-        return answer == 1
+        return answer == 2
 
     # -- recording ---------------------------------------------------------------------------------------------
     def record(self, wanted: bool) -> None:

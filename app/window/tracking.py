@@ -27,9 +27,10 @@ _ANY_SOURCE = ("toggle_track", "track_forward", "stop", "clear_tracking")
 
 
 class TrackingController(QObject):
-    """Signals: notice(Notice)."""
+    """Signals: notice(Notice), marks_changed(in, out): frame numbers or None."""
 
     notice = pyqtSignal(object)
+    marks_changed = pyqtSignal(object, object)
 
     def __init__(
         self, bridge: EngineBridge, actions: Actions, canvas: Canvas, bar: TransportBar, timeline: Timeline
@@ -180,6 +181,11 @@ class TrackingController(QObject):
             text = self.tr("The in mark must be before the out mark.")
             self.notice.emit(Notice(Severity.INFO, text, self.tr("Shift+I clears both.")))
             return
+        self.restore_marks(mark_in, mark_out)
+        self.marks_changed.emit(mark_in, mark_out)
+
+    def restore_marks(self, mark_in: int | None, mark_out: int | None) -> None:
+        """Show the marks of an opened project."""
         self._mark_in, self._mark_out = mark_in, mark_out
         self._timeline.show_marks(mark_in, mark_out)
 

@@ -8,12 +8,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.commands.progress import ProgressBar
 from engine.export.formats import FORMATS, ExportFormat, find_format
 from engine.export.request import ExportObject, Value
 from models.errors import UserError
+
+if TYPE_CHECKING:
+    from engine.export.from_project import ProjectExport
 
 EXIT_DONE, EXIT_INTERRUPTED = 0, 130
 
@@ -30,9 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "same command is given again. Nothing that exists is overwritten unless you say --overwrite."
     )
     parser.epilog = _epilog()
-    parser.add_argument("input", metavar="INPUT", help="video file or folder of frames")
+    parser.add_argument("input", metavar="INPUT", help="video file, folder of frames, or a project with its own masks")
     parser.add_argument(
-        "masks", metavar="MASKS", type=Path, help="folder of PNG masks named by frame index, as main.py track --out"
+        "masks",
+        nargs="?",
+        metavar="MASKS",
+        type=Path,
+        help="folder of PNG masks named by frame index, as main.py track --out; or a project made with INPUT",
     )
     parser.add_argument("--format", required=True, choices=FORMATS, metavar="FORMAT", help="one of those listed below")
     parser.add_argument("--out", type=Path, required=True, metavar="PATH", help="the file or folder to make")
@@ -66,6 +73,7 @@ def _epilog() -> str:
         "  main.py export clip.mp4 masks/ --format overlay --out overlay.mp4 --set opacity=70",
         "  main.py export clip.mp4 masks/ --format prores4444 --out cut.mov --range 0:99",
         "  main.py export clip.mp4 masks/ --format coco --out clip.json --names 1=dog --names 2=cat",
+        "  main.py export work.livemask --format webm --out cut.webm",
     ]
     return "\n".join(lines).lstrip()
 
@@ -90,12 +98,27 @@ def run(options: argparse.Namespace) -> int:
     from engine.export.runner import run_export, with_suffix
     from engine.export.staging import unfinished_beside
 
+    source, palette = options.input, None
+    _refuse_live(source)
+    project = _project(options)
+    if project is not None:
+        source, palette = project.source, project.palette
+        renamed = {named.id for named in names}
+        names += tuple(named for named in project.objects if named.id not in renamed)
+    masks = open_masks(options.masks) if project is None else project.masks
     request = ExportRequest(
-        format_.key, options.out, given, first, last, object_ids, names, overwrite=options.overwrite
+        format_.key,
+        options.out,
+        given,
+        first,
+        last,
+        object_ids,
+        names,
+        overwrite=options.overwrite,
+        palette=palette,
     )
-    _refuse_live(options.input)
     with _Interrupt() as interrupt, ProgressBar("Exporting") as bar:
-        outcome = run_export(options.input, open_masks(options.masks), request, bar.update, interrupt.asked)
+        outcome = run_export(source, masks, request, bar.update, interrupt.asked)
     target = with_suffix(options.out, format_)
     if not outcome.complete:
         kept = f" The same command goes on after frame {outcome.frames}." if unfinished_beside(target).exists() else ""
@@ -138,6 +161,31 @@ def _refuse_live(source: str) -> None:
 
     if source.startswith((CAMERA_PREFIX, LIVE_PREFIX)) or is_stream_url(source):
         raise ArgumentError("Only video files and folders can be exported.", "Record the live source to a file first.")
+
+
+def _project(options: argparse.Namespace) -> ProjectExport | None:
+    """The project that was named, as INPUT or as MASKS."""
+    if _is_project_file(Path(options.input)):
+        if options.masks is not None:
+            raise ArgumentError(
+                "A project brings its own masks.", "Leave MASKS out, or name the video first and the project second."
+            )
+        path, source = Path(options.input), None
+    elif options.masks is None:
+        raise ArgumentError("There are no masks to export.", "Name the folder of masks, or a project, after the video.")
+    elif _is_project_file(options.masks):
+        path, source = options.masks, options.input
+    else:
+        return None
+    from engine.export.from_project import read_project
+
+    return read_project(path, source)
+
+
+def _is_project_file(path: Path) -> bool:
+    from engine.project.state import is_project
+
+    return is_project(path) and not path.is_dir()
 
 
 def _range(text: str | None) -> tuple[int | None, int | None]:

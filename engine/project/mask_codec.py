@@ -54,6 +54,28 @@ def decode_mask(encoded: EncodedMask) -> Mask:
     return mask
 
 
+def checked_mask(height: int, width: int, data: bytes) -> EncodedMask:
+    """The mask that `data` of unknown origin holds, unpacked once within bounds to see that it is one.
+
+    Raises:
+        ValueError: it is no mask of this size. The caller has limited the size itself.
+    """
+    if height < 1 or width < 1:
+        raise ValueError(f"a mask of {width} x {height} pixels")
+    limit = 5 * height * width
+    unpacker = zlib.decompressobj()
+    try:
+        raw = unpacker.decompress(data, limit)  # no more than this, whatever the data would swell to
+    except zlib.error as error:
+        raise ValueError(f"damaged data ({error})") from error
+    if not unpacker.eof or unpacker.unused_data or not raw or len(raw) % 5:
+        raise ValueError("the data does not end where a mask of this size does")
+    lengths, values = _runs(raw)
+    if int(lengths.astype(np.uint64).sum()) != height * width or not lengths.all():
+        raise ValueError("the runs do not fill the mask")
+    return EncodedMask(height, width, data, tuple(int(i) for i in np.unique(values) if i))
+
+
 def without_objects(encoded: EncodedMask, object_ids: frozenset[int]) -> EncodedMask:
     """The same mask with the pixels of these objects turned to background (the very same value if there are none)."""
     if not object_ids.intersection(encoded.object_ids):
@@ -77,7 +99,11 @@ def _pack(height: int, width: int, lengths: np.ndarray[tuple[int], np.dtype[np.u
 
 
 def _unpack(encoded: EncodedMask) -> tuple[np.ndarray[tuple[int], np.dtype[np.uint32]], Mask]:
-    raw = np.frombuffer(zlib.decompress(encoded.data), np.uint8)
+    return _runs(zlib.decompress(encoded.data))
+
+
+def _runs(data: bytes) -> tuple[np.ndarray[tuple[int], np.dtype[np.uint32]], Mask]:
+    raw = np.frombuffer(data, np.uint8)
     runs = raw.size // 5
     lengths = np.ascontiguousarray(raw[: 4 * runs].reshape(4, runs).T).view("<u4").reshape(-1)
     return lengths, raw[4 * runs :]

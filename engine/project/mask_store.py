@@ -71,6 +71,20 @@ class StoreChange:
         return StoreChange(min(indices), max(indices), tuple(sorted(keyframes_gone)))
 
 
+@dataclass(frozen=True)
+class StoreContents:
+    """Every entry of a store at one moment, shared and not copied; what a project saves and opens again.
+
+    Attributes:
+        version: the highest number any keyframe was given so far.
+    """
+
+    keyframes: Mapping[int, Keyframe] = field(default_factory=dict)
+    tracked: Mapping[int, Tracked] = field(default_factory=dict)
+    stale: frozenset[int] = frozenset()
+    version: int = 0
+
+
 def _unchanged(object_ids: frozenset[int], encoded: EncodedMask, origin: EncodedMask) -> frozenset[int]:
     """Those of `object_ids` whose pixels are the same in both masks."""
     new, old = decode_mask(encoded), decode_mask(origin)
@@ -126,6 +140,7 @@ class MaskStore:
         self._bytes = 0
         self._objects: Counter[int] = Counter()
         self._version = 0
+        self._changes = 0
 
     # -- the user's edits ----------------------------------------------------------------------------------------
     def put_keyframe(self, index: int, mask: Mask, touched: Collection[int]) -> StoreChange:
@@ -140,6 +155,7 @@ class MaskStore:
             old = self._keyframes.get(index)
             ids = frozenset(int(i) for i in touched if i > 0)
             self._version += 1
+            self._changes += 1
             if old is not None:
                 back = _unchanged(ids, encoded, old.origin.encoded) if old.origin is not None else frozenset[int]()
                 keyframe = Keyframe(encoded, (ids | old.touched) - back, old.denied - back, self._version, old.origin)
@@ -158,6 +174,7 @@ class MaskStore:
         with self._lock:
             if index not in self._keyframes and index not in self._tracked:
                 return StoreChange()
+            self._changes += 1
             was_keyframe = index in self._keyframes
             stale = self._mark_stale(index) if was_keyframe else []
             self._discard(index)
@@ -170,6 +187,7 @@ class MaskStore:
         """
         gone_object = frozenset([object_id])
         with self._lock:
+            self._changes += 1
             changed: list[int] = []
             gone: list[int] = []
             for index, keyframe in list(self._keyframes.items()):
@@ -198,6 +216,7 @@ class MaskStore:
     def drop_tracked(self) -> StoreChange:
         """Forget every tracked mask; keyframes stay."""
         with self._lock:
+            self._changes += 1
             indices = list(self._tracked)
             for index in indices:
                 self._discard(index)
@@ -205,6 +224,7 @@ class MaskStore:
 
     def clear(self) -> None:
         with self._lock:
+            self._changes += 1
             self._keyframes.clear()
             self._tracked.clear()
             self._stale.clear()
@@ -217,6 +237,7 @@ class MaskStore:
         with self._lock:
             if index in self._keyframes:
                 return False
+            self._changes += 1
             self._discard(index)
             self._swap_tracked(index, Tracked(encoded, dict(confidence or {})))
             while self._limit is not None and len(self._tracked) > self._limit:
@@ -274,6 +295,32 @@ class MaskStore:
             encoded.update({i: k.encoded for i, k in self._keyframes.items()})
             confidences = {i: t.confidence for i, t in self._tracked.items() if t.confidence}
         return MaskSnapshot(encoded, confidences)
+
+    def contents(self) -> StoreContents:
+        """Everything there is now, for a project."""
+        with self._lock:
+            return StoreContents(dict(self._keyframes), dict(self._tracked), frozenset(self._stale), self._version)
+
+    def restore(self, contents: StoreContents) -> StoreChange:
+        """Hold exactly these entries from now on."""
+        with self._lock:
+            self._changes += 1
+            former = {*self._keyframes, *self._tracked}
+            self._keyframes = dict(contents.keyframes)
+            self._tracked = {i: t for i, t in contents.tracked.items() if i not in contents.keyframes}
+            self._stale = set(contents.stale).intersection(self._tracked)
+            self._version = max(contents.version, self._version)
+            self._bytes = 0
+            self._objects.clear()
+            for encoded in [k.encoded for k in self._keyframes.values()] + [t.encoded for t in self._tracked.values()]:
+                self._count(encoded, 1)
+            return StoreChange.of({*former, *self._keyframes, *self._tracked})
+
+    @property
+    def changes(self) -> int:
+        """Another number after every change."""
+        with self._lock:
+            return self._changes
 
     @property
     def object_ids(self) -> tuple[int, ...]:

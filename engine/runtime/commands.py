@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
+from engine.project.state import BankState
 from engine.runtime.config import EngineConfig
 from engine.runtime.messages import LiveQuality
 from engine.types import Frame
@@ -51,7 +53,30 @@ class ReadMotion:
     second: Frame
 
 
-EngineCommand = DeleteObject | ForgetKeyframe | ForgetTracked | Reset | Configure | Explain | ReadMotion
+@dataclass(frozen=True)
+class SaveBank:
+    """Tell `reply`, in the engine thread, what the tracker remembers.
+
+    Attributes:
+        seen: the revision that the last reply told; when it still holds, there is nothing new.
+        reply: takes the present revision and the memory, None when there is none or nothing new.
+    """
+
+    seen: int
+    reply: Callable[[int, BankState | None], None]
+
+
+@dataclass(frozen=True)
+class LoadBank:
+    """Make the tracker remember what an opened project holds, as far as its objects `object_ids` are concerned."""
+
+    state: BankState
+    object_ids: Collection[int]
+
+
+EngineCommand = (
+    DeleteObject | ForgetKeyframe | ForgetTracked | Reset | Configure | Explain | ReadMotion | SaveBank | LoadBank
+)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from engine.errors import UserError
 from engine.preparing import Preparation
 from engine.project.mask_store import LIVE_LIMIT, MaskStore, StoreChange
-from engine.runtime.commands import Configure, EngineCommand, EngineFacts, Reset
+from engine.runtime.commands import Configure, EngineCommand, EngineFacts, Reset, SaveBank
 from engine.runtime.events import EventQueue
 from engine.runtime.frame_cache import FrameCache
 from engine.runtime.jobs import FramePacket, Job, ShowJob, TrackJob, TrackRequest
@@ -62,6 +62,7 @@ class SessionCore:
         self.preparation: Preparation | None = None  # what the tracker will do to the next frame
         self.recorder: Callable[[DisplayItem], None] | None = None
         self.watcher: Callable[[DisplayItem], None] | None = None
+        self.on_rest: Callable[[], None] | None = None  # called with the lock held; a good moment to save
         self._fresh: DisplayItem | None = None  # not yet taken by the app
         self._taken: DisplayItem | None = None  # what the app shows
         self.deleted: list[int] = []  # objects deleted since the source was opened
@@ -109,6 +110,8 @@ class SessionCore:
                 self.position = self.shown.frame.index
             if self.info is not None:
                 self.set_mode(Mode.FROZEN)
+            if self.on_rest is not None:
+                self.on_rest()
 
     def job_done(self, job: Job) -> None:
         """The job ran to its end."""
@@ -245,7 +248,7 @@ class SessionCore:
         self.position = 0
         self.deleted.clear()
         self._object_ids = ()
-        self.commands = deque(c for c in self.commands if isinstance(c, Configure))
+        self.commands = deque(c for c in self.commands if isinstance(c, (Configure, SaveBank)))
         self.post(Reset())
 
     # -- live frames -----------------------------------------------------------------------------------------------

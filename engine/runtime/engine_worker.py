@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.errors import DeviceError, UserError
+from engine.runtime import memory_exchange
 from engine.runtime.capture import Opener
 from engine.runtime.commands import (
     Configure,
@@ -18,7 +19,9 @@ from engine.runtime.commands import (
     Explain,
     ForgetKeyframe,
     ForgetTracked,
+    LoadBank,
     ReadMotion,
+    SaveBank,
 )
 from engine.runtime.config import EngineConfig
 from engine.runtime.core import SessionCore
@@ -26,11 +29,11 @@ from engine.runtime.explaining import MotionAnswers, explain
 from engine.runtime.feeder import KeyframeFeeder
 from engine.runtime.jobs import FramePacket, TrackJob
 from engine.runtime.mailbox import MailboxClosed
+from engine.runtime.memory_exchange import Ahead
 from engine.runtime.messages import EngineProgress, MaskKind, Severity
 from engine.runtime.results import StepNote, commit
 from engine.runtime.tuner import Tuner
 from engine.runtime.worker import Worker
-from engine.types import SegmentationResult
 
 if TYPE_CHECKING:  # importing it imports torch, which only this thread does, when it builds the tracker
     from engine.tracker import Tracker
@@ -41,14 +44,6 @@ Progress = Callable[[str, "float | None"], None]
 
 
 TrackerFactory = Callable[[EngineConfig, Progress], "Tracker"]
-
-
-@dataclass(frozen=True)
-class _Ahead:
-    """A finished result nobody has seen, as its job was cancelled. A job that goes on from there can use it."""
-
-    result: SegmentationResult
-    keyframe_version: int | None
 
 
 class EngineWorker(Worker):
@@ -77,8 +72,9 @@ class EngineWorker(Worker):
         self._tracker: Tracker | None = None
         self._served: TrackJob | None = None
         self._last: int | None = None  # frame of the tracker's last step that was stored and shown
-        self._ahead: _Ahead | None = None
+        self._ahead: Ahead | None = None
         self._stepped = False  # this tracker has tracked a frame of this source
+        self._revision = 0  # another number after every change of the tracker's memory
 
     # -- life ------------------------------------------------------------------------------------------------------
     def run(self) -> None:
@@ -191,8 +187,32 @@ class EngineWorker(Worker):
                 if not core.commands:
                     return
                 command = core.commands.popleft()
+            if isinstance(command, SaveBank):
+                self._save_bank(command)
+                continue
             self._ahead = None
+            self._revision += 1
             self._obey(command)
+
+    def _save_bank(self, command: SaveBank) -> None:
+        """What the engine remembers, between two frames; the tracker and a result that waits stay as they are."""
+        state = None
+        if self._tracker is not None and command.seen != self._revision:
+            progress = memory_exchange.Progress(self._last, self._stepped, self._ahead)
+            state = memory_exchange.remembered(self._tracker, self._feeder, progress)
+        command.reply(self._revision, state)
+
+    def _load_bank(self, tracker: Tracker, command: LoadBank) -> None:
+        store = self._core.store
+        progress = memory_exchange.recall_project(tracker, self._feeder, store, command.state, command.object_ids)
+        if progress is None:
+            self._core.say(
+                Severity.INFO,
+                "The project was tracked by another engine: this one learns its keyframes anew.",
+                "Masks tracked from here on may differ a little.",
+            )
+        else:
+            self._last, self._stepped, self._ahead = progress.last, progress.stepped, progress.ahead
 
     def _obey(self, command: EngineCommand) -> None:
         if isinstance(command, Configure) and not self._adapts(command.config):
@@ -221,6 +241,8 @@ class EngineWorker(Worker):
             explain(self._core, tracker, self._opener, command)
         elif isinstance(command, ReadMotion):
             self._motion.answer(self._core, tracker, command)
+        elif isinstance(command, LoadBank):
+            self._load_bank(tracker, command)
         else:
             tracker.reset()
             self._feeder.forget_all()
@@ -251,6 +273,7 @@ class EngineWorker(Worker):
         first = True
         while not self.stopping:
             packet, done = None, False
+            self._revision += 1
             try:
                 self._tune(job)
                 if job.live and self._tracker is not None:
@@ -345,7 +368,7 @@ class EngineWorker(Worker):
         self._publish_facts()
         item = commit(core, job, packet, result, note)
         if item is None:
-            self._ahead = None if job.live else _Ahead(result, version)
+            self._ahead = None if job.live else Ahead(result, version)
             return False
         self._last = index
         self._stepped = True

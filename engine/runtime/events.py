@@ -14,6 +14,8 @@ from engine.runtime.messages import (
     MotionRead,
     Notice,
     ObjectsChanged,
+    ProjectChanged,
+    ProjectOpened,
     SourceClosed,
     SourceOpened,
     TrackingFinished,
@@ -36,9 +38,9 @@ class EventQueue:
                 self._merge_masks(event)
                 return
             if isinstance(event, (SourceOpened, SourceClosed)):  # news of the former source's masks is void
-                void = (MasksChanged, ObjectsChanged, TrackingFinished, Explained, MotionRead)
+                void = (MasksChanged, ObjectsChanged, TrackingFinished, Explained, MotionRead, ProjectOpened)
                 self._events = [old for old in self._events if not isinstance(old, void)]
-            if isinstance(event, (EngineProgress, ObjectsChanged, Explained, MotionRead)) or (
+            if isinstance(event, (EngineProgress, ObjectsChanged, Explained, MotionRead, ProjectChanged)) or (
                 isinstance(event, ExportProgress) and not event.finished
             ):
                 self._drop_older(event)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from engine.project.mask_codec import decode_mask
@@ -54,6 +54,14 @@ class KeyframeFeeder:
 
     def forget(self, index: int) -> None:
         self._fed.pop(index, None)
+
+    def seen(self) -> dict[int, int]:
+        """Keyframe -> version the tracker has seen, for a project."""
+        return dict(self._fed)
+
+    def restore(self, seen: Mapping[int, int]) -> None:
+        """The tracker remembers what a project kept."""
+        self._fed = dict(seen)
 
     def has_seen(self, index: int, keyframe: Keyframe) -> bool:
         return self._fed.get(index) == keyframe.version

@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.types import Frame, Mask, Rgb
 from engine.video.source import SourceInfo
+
+if TYPE_CHECKING:
+    from engine.project.recovery import Leftover
+    from engine.project.state import ProjectEngine, ProjectObject, ProjectView, SourceReference
 
 
 class Mode(Enum):
@@ -189,6 +195,56 @@ class MotionRead:
     certainty: float = 0.0
 
 
+@dataclass(frozen=True)
+class ProjectOpened:
+    """A project's masks are in place; follows the SourceOpened of its source.
+
+    Attributes:
+        engine: how the engine tracks now, which is as the project was tracked if that is to be had.
+    """
+
+    path: Path
+    objects: tuple[ProjectObject, ...]
+    engine: ProjectEngine
+    view: ProjectView
+
+
+@dataclass(frozen=True)
+class ProjectChanged:
+    """Where the present work is kept.
+
+    Attributes:
+        path: the project the user named; None while there is none.
+        read_only: changes do not go there.
+        failing: the last attempt to save did not succeed; another one follows.
+    """
+
+    path: Path | None = None
+    read_only: bool = False
+    failing: bool = False
+
+    @property
+    def keeps(self) -> bool:
+        """Changes reach a project the user named."""
+        return self.path is not None and not self.read_only and not self.failing
+
+
+@dataclass(frozen=True)
+class ProjectSourceMissing:
+    """A project cannot be opened because its source is not where it was (`found` None) or `found` has changed."""
+
+    project: Path
+    reference: SourceReference
+    found: Path | None = None
+
+
+@dataclass(frozen=True)
+class RecoveryFound:
+    """Work that was never closed, newest first; empty when there is none."""
+
+    leftovers: tuple[Leftover, ...]
+
+
 Event = (
     SourceOpened
     | SourceClosed
@@ -201,6 +257,10 @@ Event = (
     | ObjectsChanged
     | Explained
     | MotionRead
+    | ProjectOpened
+    | ProjectChanged
+    | ProjectSourceMissing
+    | RecoveryFound
 )
 
 

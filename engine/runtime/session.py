@@ -1,8 +1,8 @@
 """The session: everything the app may ask of the engine. Every method returns at once; work happens on worker threads.
 
 Threads: *capture* (opens, reads, seeks and releases the source), *engine* (the only one that touches tensors; imports
-torch and loads the model when started), *writer* (encoders and files). The app drains `events()` and `take_display()`
-from a GUI timer; the session never calls into the app.
+torch and loads the model when started), *writer* (encoders and files), *project* (opens and saves projects). The app
+drains `events()` and `take_display()` from a GUI timer; the session never calls into the app.
 
 The way of a correction: the app hands over the very `Frame` it painted on, with the whole mask and the ids that were
 touched; the engine thread feeds pending keyframes to the tracker before the next frame it tracks.
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,12 +21,14 @@ from numpy.typing import NDArray
 
 from engine.export.masks import StoredMasks
 from engine.export.request import ExportRequest
+from engine.project.state import ProjectEngine, ProjectObject
 from engine.runtime.capture import Opener
 from engine.runtime.commands import Configure, Explain, ReadMotion
 from engine.runtime.config import EngineConfig
 from engine.runtime.core import SessionCore
 from engine.runtime.editing import Editing
 from engine.runtime.engine_worker import EngineWorker, Progress, TrackerFactory
+from engine.runtime.keeper import ProjectKeeper
 from engine.runtime.messages import (
     DisplayItem,
     Event,
@@ -43,9 +46,11 @@ from engine.types import Frame, Mask
 from engine.video.source import FrameSource
 
 if TYPE_CHECKING:
+    from engine.project.recovery import Leftover
     from engine.tracker import Tracker
 
 _DEFAULT_CONFIG = EngineConfig()
+_KEEPER_SHARE = 0.8  # of the time for the shutdown, for the last save
 
 
 def _open_source(uri: str) -> FrameSource:
@@ -71,37 +76,59 @@ class Session:
         opener: Opener = _open_source,
         create_tracker: TrackerFactory = _create_tracker,
         clock: Callable[[], float] = time.monotonic,
+        autosave_dir: Path | None = None,
     ) -> None:
-        """`opener`, `create_tracker` and `clock` are replaced by tests."""
+        """
+        Args:
+            autosave_dir: where work without a name is kept until it gets one or is let go; None keeps none.
+
+        `opener`, `create_tracker` and `clock` are replaced by tests.
+        """
         self._config = config
         self._opener = opener
         self._create_tracker = create_tracker
         self._core = SessionCore(clock)
-        self._sources = SourceManager(self._core, opener, self.stop_recording)
+        self._sources = SourceManager(self._core, opener, self._source_replaced)
         self._transport = Transport(self._core, self._sources)
         self._editing = Editing(self._core, self._transport)
         self._engine = self._new_engine(config)
         self._writer = WriterWorker(self._core, opener)
+        self._keeper = ProjectKeeper(self._core, self._sources, self._configure_for, self._project_engine, autosave_dir)
+        self._core.on_rest = self._keeper.poke
 
     # -- life cycle --------------------------------------------------------------------------------------------
     def start(self) -> None:
         """Start the worker threads; the engine thread begins to import torch and load the model (EngineProgress)."""
         self._writer.start()
+        self._keeper.start()
         self._engine.start()
 
-    def shutdown(self, timeout_s: float = 5.0) -> bool:
-        """Stop event, wake mailboxes, join. True when every thread ended in time. Idempotent."""
+    def shutdown(self, timeout_s: float = 5.0, *, keep_unsaved: bool = True) -> bool:
+        """Save the project, stop event, wake mailboxes, join. True when every thread ended in time. Idempotent.
+
+        Args:
+            keep_unsaved: work without a name stays in the autosave folder and is offered at the next start.
+        """
         deadline = time.monotonic() + timeout_s
         with self._core.lock:
-            self._core.closed = True
+            first, self._core.closed = not self._core.closed, True
             self._core.wanted = None
             captures = self._sources.stop()
             self._core.cancel_job()
+            if first:
+                self._keeper.leave(keep_unnamed=keep_unsaved)
             workers = [*captures, self._engine, self._writer]
+        self._keeper.stop()
+        ended = [self._keeper.join(timeout_s * _KEEPER_SHARE)]  # it may have to hear from the engine yet
         for worker in workers:
             worker.stop()
-        ended = [worker.join(max(0.0, deadline - time.monotonic())) for worker in workers]
+        ended += [worker.join(max(0.0, deadline - time.monotonic())) for worker in workers]
         return all(ended)
+
+    def _source_replaced(self) -> None:
+        """Core's lock is held; the masks of the source are still there."""
+        self.stop_recording()
+        self._keeper.leave(keep_unnamed=False)
 
     def _new_engine(self, config: EngineConfig) -> EngineWorker:
         return EngineWorker(
@@ -145,10 +172,12 @@ class Session:
         Without any painted object: Notice(WARNING) and no change of mode.
         """
         self._transport.track(direction, until)
+        self._keeper.poke()
 
     def step(self, direction: int = 1) -> None:
         """Track exactly one frame (files)."""
         self._transport.step(direction)
+        self._keeper.poke()
 
     def pause(self) -> None:
         """Stop playing or tracking; comes to rest (FROZEN) on the frame last shown."""
@@ -162,14 +191,17 @@ class Session:
         tracked frames become STALE.
         """
         self._editing.set_mask(frame, mask, touched)
+        self._keeper.poke()
 
     def clear_mask(self, frame: Frame) -> None:
         """Forget the keyframe and the stored mask of this frame (undo back to nothing)."""
         self._editing.clear_mask(frame)
+        self._keeper.poke()
 
     def delete_object(self, object_id: int) -> None:
         """Remove the object from memory, keyframes and every stored mask."""
         self._editing.delete_object(object_id)
+        self._keeper.poke()
 
     def mask_at(self, index: int) -> tuple[Mask | None, MaskKind]:
         """The stored mask of a frame (a copy-free read-only array) and its kind. Cheap: decompresses one mask."""
@@ -190,6 +222,7 @@ class Session:
     def clear_tracking(self) -> None:
         """Drop every tracked mask and the engine's memory of it; keyframes stay."""
         self._editing.clear_tracking()
+        self._keeper.poke()
 
     def explain(self, frame: Frame, x: int, y: int) -> None:
         """Ask which remembered frames decide pixel (x, y) of a frame: an Explained event, or a Notice why not."""
@@ -220,6 +253,59 @@ class Session:
                 return
             engine = self._engine = self._new_engine(config)
         engine.start()
+
+    # -- projects ----------------------------------------------------------------------------------------------
+    def open_project(self, path: Path, source: Path | None = None, *, changed_ok: bool = False) -> None:
+        """Open a project in place of what is open: SourceOpened, then ProjectOpened, then its masks.
+
+        When its video or folder is not there, or is not the same any more: ProjectSourceMissing, and nothing else
+        changes. On failure: Notice(ERROR), and what is open stays.
+
+        Args:
+            source: where the video is; None: where the project says.
+            changed_ok: take it although its content is another than the project knows.
+        """
+        self._keeper.open(path, source, changed_ok)
+
+    def save_project(self, path: Path | None = None, *, overwrite: bool = False) -> None:
+        """Save the work as a project: Notice, and ProjectChanged where it has a name now. Later changes follow there.
+
+        Args:
+            path: its name; None: the one it has.
+            overwrite: replace a file of that name; False refuses to.
+        """
+        self._keeper.save(path, overwrite)
+
+    def set_objects(self, objects: tuple[ProjectObject, ...]) -> None:
+        """Names, colours and order of the objects, which only projects need. A new source starts with none."""
+        self._keeper.set_objects(objects)
+
+    def set_marks(self, mark_in: int | None, mark_out: int | None) -> None:
+        """The marks on the time line, which only projects need."""
+        self._keeper.set_marks(mark_in, mark_out)
+
+    def discard_leftover(self, leftover: Leftover) -> None:
+        """Delete unnamed work that was found at the start; a named project stays, and is not offered again."""
+        self._keeper.discard(leftover)
+
+    @property
+    def project_up_to_date(self) -> bool:
+        """Whether every change of the masks up to now is in a file."""
+        return self._keeper.up_to_date
+
+    def _project_engine(self) -> ProjectEngine:
+        return ProjectEngine(self._config.model, self._config.recipe, self._config.working_size)
+
+    def _configure_for(self, engine: ProjectEngine) -> ProjectEngine:
+        """Track as the project was tracked, where that is to be had. A project names no weights file."""
+        if engine == self._project_engine():
+            return engine
+        from engine.runtime.catalog import list_models, list_recipes
+
+        free = {model.name for model in list_models() if not model.needs_weights}
+        if (engine.model is None or engine.model in free) and engine.recipe in (None, *list_recipes()):
+            self.configure(replace(self._config, weights=None, **vars(engine)))
+        return self._project_engine()
 
     # -- output ------------------------------------------------------------------------------------------------
     def export(self, request: ExportRequest) -> None:
@@ -286,6 +372,7 @@ class Session:
                 "capture": self._sources.state,
                 "engine": self._engine.state,
                 "writer": self._writer.state,
+                "project": self._keeper.state,
             },
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from engine.errors import UserError
 from engine.runtime.capture import CaptureWorker, Opener
@@ -13,6 +14,23 @@ from engine.runtime.messages import Mode, Severity, WorkerState
 from engine.video.source import FrameSource, SourceInfo, SourceKind
 
 CAMERA_RELEASE_S = 3.0
+
+
+class Newcomer(Protocol):
+    """One who has a source opened for a purpose (a project). Exactly one of `adopted` and `dropped` is called."""
+
+    def check(self, info: SourceInfo) -> None:
+        """The source is open; the former one is still there. Core's lock is held.
+
+        Raises:
+            UserError: it is not wanted after all.
+        """
+
+    def adopted(self, info: SourceInfo) -> None:
+        """The source has taken the place of the former one. Core's lock is held."""
+
+    def dropped(self) -> None:
+        """It did not come to that."""
 
 
 class SourceManager:
@@ -28,13 +46,18 @@ class SourceManager:
         self._opening: CaptureWorker | None = None
         self._resume = Mode.EMPTY
         self._after_open: Callable[[], None] | None = None
+        self._newcomer: Newcomer | None = None
         self._said = ("", "")
 
-    def open(self, uri: str) -> None:
+    def open(self, uri: str, newcomer: Newcomer | None = None) -> None:
         core = self._core
         with core.lock:
+            self._drop_newcomer()
             if core.closed:
+                if newcomer is not None:
+                    newcomer.dropped()
                 return
+            self._newcomer = newcomer
             if self._opening is not None:
                 self._opening.stop()
             else:
@@ -59,6 +82,7 @@ class SourceManager:
                 if worker is not None:
                     worker.stop()
             self._opening = self._active = self._after_open = None
+            self._drop_newcomer()
             self._on_replaced()
             core.drop_source()
 
@@ -78,6 +102,7 @@ class SourceManager:
         """Ask every capture thread to end; returns those to join."""
         with self._core.lock:
             self._opening = None
+            self._drop_newcomer()
             workers = list(self._workers)
         for worker in workers:
             worker.stop()
@@ -115,11 +140,21 @@ class SourceManager:
         with core.lock:
             if worker is not self._opening:
                 return None
+            newcomer = self._newcomer
+            if newcomer is not None:
+                try:
+                    newcomer.check(info)
+                except UserError as error:
+                    self._failed(worker, error)
+                    return None
+                self._newcomer = None
             former, self._active, self._opening = self._active, worker, None
             wish, self._after_open = self._after_open, None
             self._said = ("", "")
             self._on_replaced()
             generation = core.adopt_source(info, first)
+            if newcomer is not None:
+                newcomer.adopted(info)
         if former is not None:
             former.stop()
         if wish is not None:
@@ -132,9 +167,15 @@ class SourceManager:
             if worker is not self._opening:
                 return
             self._opening = self._after_open = None
+            self._drop_newcomer()
             core.say(Severity.ERROR, error.message, error.way_out)
             mode = self._resume if core.info is not None else Mode.EMPTY
             core.set_mode(Mode.FROZEN if mode is Mode.PREVIEW and not core.source_alive else mode)
+
+    def _drop_newcomer(self) -> None:
+        newcomer, self._newcomer = self._newcomer, None
+        if newcomer is not None:
+            newcomer.dropped()
 
     def _after_release(self, former: CaptureWorker) -> Opener:
         """Most cameras open only once: let the former go first. Its masks stay, should the new one fail."""

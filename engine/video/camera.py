@@ -177,7 +177,7 @@ class CameraSource(LiveSource):
         index: which camera.
         name: shown to the user; None looks it up.
         size: (width, height) asked of the camera; it may deliver another one.
-        reconnect_s: after an unplugged camera, keep trying to reopen it for so long; 0 fails within a second.
+        reconnect_s: an unplugged camera is looked for again for so long, and `status` says so; 0 fails within a second.
         open_capture: replaced in tests.
 
     Raises:
@@ -190,7 +190,7 @@ class CameraSource(LiveSource):
         *,
         name: str | None = None,
         size: tuple[int, int] = (1280, 720),
-        reconnect_s: float = 0.0,
+        reconnect_s: float = 60.0,
         open_capture: OpenCapture = _open_capture,
     ) -> None:
         if name is None:

@@ -14,6 +14,7 @@ from av.video.reformatter import Colorspace, VideoReformatter
 
 from engine.errors import SourceError
 from engine.types import Rgb
+from engine.video.source import check_size
 
 # Local files may name other resources (playlists, concat scripts); only other local files are followed, never the net.
 _LOCAL_ONLY = {"protocol_whitelist": "file,crypto,data"}
@@ -100,6 +101,7 @@ def _pick_stream(container: Any, path: Path) -> Any:
             f"The video in {path.name} uses a codec that is not supported.", "Convert it to MP4 (H.264) and open that."
         )
     stream = max(known, key=lambda s: s.codec_context.width * s.codec_context.height)
+    check_size(path.name, stream.codec_context.width, stream.codec_context.height)
     stream.codec_context.thread_type = "AUTO"
     stream.codec_context.thread_count = decode_threads()
     return stream

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from engine.errors import SourceError
 from engine.types import Frame, Rgb
-from engine.video.source import SourceInfo, SourceKind
+from engine.video.source import MAX_PIXELS, SourceInfo, SourceKind, check_size
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
 NOMINAL_FPS = 24.0  # images carry no time; the usual rate of film is their pace
@@ -48,6 +49,7 @@ def read_image(path: Path) -> Rgb:
     try:
         # Not cv2.imread: it cannot open names outside the code page on Windows.
         data = np.fromfile(path, dtype=np.uint8)
+        _check_size(path)
         bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     except OSError as error:
         raise SourceError(f"The image {path} cannot be read: {error.strerror}.", "Check the file.") from error
@@ -57,6 +59,19 @@ def read_image(path: Path) -> Rgb:
         way_out = "Remove it or replace it with an intact one."
         raise SourceError(f"The image {path} is {'empty' if not data.size else 'damaged or no image'}.", way_out)
     return np.ascontiguousarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+def _check_size(path: Path) -> None:
+    """Refuse a picture that would swell beyond the limits; what Pillow does not know is left to the decoder's own."""
+    try:
+        with Image.open(path) as image:  # reads no more than the header
+            check_size(path.name, *image.size)
+    except Image.DecompressionBombError:
+        raise SourceError(
+            f"{path.name} has too many pixels; the limit is {MAX_PIXELS // 10**6} million.", "Make it smaller."
+        ) from None
+    except (OSError, ValueError, SyntaxError):
+        pass  # the decoder will say what is wrong with it
 
 
 class ImageFolderSource:

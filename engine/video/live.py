@@ -16,6 +16,8 @@ from engine.types import Frame, Rgb
 from engine.video.source import SourceInfo, SourceKind
 
 Picture = Callable[[], Rgb]  # makes the H x W x 3 pixels; called only for pictures that somebody reads
+QUIET_S = 0.9  # without a picture for so long (and three times the usual gap), the user is told
+
 Wait = Callable[[float], bool]  # sleeps so many seconds; True as soon as the source is being closed
 
 
@@ -66,7 +68,7 @@ class RetryPolicy:
     tolerate_s: float = 0.0
     first_delay_s: float = 0.25
     factor: float = 2.0
-    max_delay_s: float = 4.0
+    max_delay_s: float = 1.0  # what has come back is there again within this time and what connecting takes
     give_up_s: float = 30.0
 
 
@@ -89,7 +91,7 @@ class LiveSource:
         SourceError: no first picture.
 
     Attributes:
-        status: what the user should know at the moment ("Reconnecting ..."), or "".
+        status: what the user should know at the moment ("Reconnecting ...", "No picture ..."), or "".
         warning: None (files have one).
     """
 
@@ -117,7 +119,9 @@ class LiveSource:
         self._dropped = 0
         self._over = False
         self._error: SourceError | None = None
-        self.status = ""
+        self._reconnecting = False
+        self._last_at = clock()
+        self._gap = 0.0  # between the last two pictures
         self.warning: str | None = None
         self._thread = threading.Thread(target=self._reader, name=f"grab {grabber.name}", daemon=True)
         self._thread.start()
@@ -132,6 +136,13 @@ class LiveSource:
     @property
     def info(self) -> SourceInfo:
         return self._info
+
+    @property
+    def status(self) -> str:
+        if self._reconnecting:
+            return f"Reconnecting to {self._grabber.name}"
+        quiet = not self._over and self._clock() - self._last_at > max(QUIET_S, 3 * self._gap)
+        return f"No picture from {self._grabber.name}" if quiet else ""
 
     @property
     def dropped(self) -> int:
@@ -247,7 +258,7 @@ class LiveSource:
         while not self._stop.is_set():
             if self._clock() - since >= self._policy.give_up_s:
                 raise SourceError(f"{self._grabber.name} was lost: {reason}.", "Check it and open it again.")
-            self.status = f"Reconnecting to {self._grabber.name}"
+            self._reconnecting = True
             if self._wait(delay):
                 break
             delay = min(delay * self._policy.factor, self._policy.max_delay_s)
@@ -260,7 +271,7 @@ class LiveSource:
             except SourceError as again:
                 reason = GrabError(again.message.rstrip("."))
             else:
-                self.status = ""
+                self._reconnecting = False
                 return picture
         return None
 
@@ -270,6 +281,8 @@ class LiveSource:
                 return
             if self._slot is not None:
                 self._dropped += 1
-            self._slot = (self._captured, self._clock(), picture)
+            now = self._clock()
+            self._gap, self._last_at = now - self._last_at, now
+            self._slot = (self._captured, now, picture)
             self._captured += 1
             self._changed.notify_all()

@@ -9,7 +9,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+from engine.errors import SourceError
 from engine.types import Frame
+
+# Larger frames are refused before memory is taken for them: a file of some bytes can claim any size.
+MAX_SIDE = 16_384  # pixels of a frame's width or height
+MAX_PIXELS = 2**27
 
 
 class SourceKind(Enum):
@@ -45,6 +50,19 @@ class SourceInfo:
     def live(self) -> bool:
         """True for sources that run on whether anyone reads or not (camera, stream)."""
         return self.kind in (SourceKind.CAMERA, SourceKind.STREAM)
+
+
+def check_size(name: str, width: int, height: int) -> None:
+    """
+    Raises:
+        SourceError: frames of this size are refused; the message names the limit.
+    """
+    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+        raise SourceError(
+            f"{name} is {width} x {height}; the limit is {MAX_SIDE} pixels a side and {MAX_PIXELS // 10**6} million "
+            "in all.",
+            "Make it smaller.",
+        )
 
 
 class FrameSource(Protocol):

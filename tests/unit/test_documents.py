@@ -64,6 +64,19 @@ def test_files_the_documents_point_to_exist(repo_root: Path) -> None:
             assert (document.parent / target).exists(), f"{document.name} points to {target}"
 
 
+def test_every_failure_has_a_row_without_gaps_and_a_test_that_exists(repo_root: Path) -> None:
+    text = (repo_root / "docs" / "failures.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    rows = [row for row in rows if row[0] not in ("Fault", "---")]
+    assert len(rows) > 40
+    for row in rows:
+        assert len(row) == 4, row
+        assert all(cell.strip() for cell in row), row
+        file, _, name = row[3].strip().partition("::")
+        tests = (repo_root / "tests" / file).read_text(encoding="utf-8")
+        assert re.search(rf"^def {re.escape(name)}\(", tests, re.MULTILINE), row[3]
+
+
 def test_every_imported_package_is_required(repo_root: Path) -> None:
     """A package that only comes along with another one may go with its next release."""
     text = "".join(path.read_text() for path in repo_root.glob("requirements*.txt"))

@@ -16,6 +16,8 @@ from app.bridge import EngineBridge
 from app.settings import Settings
 from app.window.main_window import MainWindow
 from engine.export.request import ExportRequest
+from engine.project.recovery import Leftover
+from engine.project.state import ProjectObject
 from engine.runtime.config import EngineConfig
 from engine.runtime.messages import (
     DisplayItem,
@@ -29,6 +31,7 @@ from engine.runtime.messages import (
     ModeChanged,
     Notice,
     ObjectsChanged,
+    ProjectChanged,
     Severity,
     ShownVoter,
     SourceClosed,
@@ -56,6 +59,9 @@ class FakeSession:
         self.frame_count = frame_count
         self.calls: list[tuple[Any, ...]] = []
         self.fail_open: Notice | None = None
+        self.save_fails: Notice | None = None
+        self.kept_unsaved: bool | None = None
+        self.objects: tuple[ProjectObject, ...] = ()
         self.exports_ok = True
         self.engine_ready = True
         self.holds_export = False
@@ -128,9 +134,29 @@ class FakeSession:
         self._events.append(EngineProgress("Loading PyTorch", ready=False))
         self._events.append(EngineProgress("Ready", ready=True, device="cpu (bf16)", model="resnet50-half"))
 
-    def shutdown(self, timeout_s: float = 5.0) -> bool:
+    def shutdown(self, timeout_s: float = 5.0, *, keep_unsaved: bool = True) -> bool:
         self.calls.append(("shutdown", timeout_s))
+        self.kept_unsaved = keep_unsaved
         return True
+
+    def open_project(self, path: Path, source: Path | None = None, *, changed_ok: bool = False) -> None:
+        self.calls.append(("open_project", path, source, changed_ok))
+
+    def save_project(self, path: Path | None = None, *, overwrite: bool = False) -> None:
+        self.calls.append(("save_project", path, overwrite))
+        if self.save_fails is not None:
+            self._events.append(self.save_fails)
+        elif path is not None:
+            self._events.append(ProjectChanged(path))
+
+    def set_objects(self, objects: tuple[ProjectObject, ...]) -> None:
+        self.objects = objects
+
+    def set_marks(self, mark_in: int | None, mark_out: int | None) -> None:
+        self.calls.append(("set_marks", mark_in, mark_out))
+
+    def discard_leftover(self, leftover: Leftover) -> None:
+        self.calls.append(("discard_leftover", leftover))
 
     def open(self, uri: str | Path) -> None:
         self.calls.append(("open", str(uri)))

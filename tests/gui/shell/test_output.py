@@ -393,6 +393,18 @@ def test_an_export_that_is_given_up_keeps_the_window(painted: Any) -> None:
     assert painted.window.isVisible()
 
 
+def test_an_export_that_still_runs_is_shown_instead_of_closing(painted: Any, tmp_path: Path) -> None:
+    dialog = open_dialog(painted)
+    painted.session.holds_export = True
+    dialog.where.edit.setText(str(tmp_path / "masks"))
+    dialog.start()
+    click(QMessageBox, "Export…")
+    assert not painted.window.close()
+    assert dialog.running
+    assert dialog.isVisible()
+    assert [d for d in painted.window.findChildren(ExportDialog) if d.isVisible()] == [dialog]
+
+
 @pytest.mark.parametrize(("reply", "opens"), [("Discard", True), ("Cancel", False)])
 def test_opening_something_else_asks_too(painted: Any, reply: str, opens: bool) -> None:
     click(QMessageBox, reply)

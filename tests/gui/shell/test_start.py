@@ -114,7 +114,8 @@ def start(self):
     window = next(w for w in QApplication.topLevelWidgets() if w.objectName() == "mainWindow")
     print("visible" if window.isVisible() else "hidden", slow, flush=True)
     self._session = type("Idle", (), {
-        "start": lambda s: None, "shutdown": lambda s, t: True, "take_display": lambda s: None, "events": lambda s: [],
+        "start": lambda s: None, "shutdown": lambda s, t, **k: True,
+        "take_display": lambda s: None, "events": lambda s: [],
         "stats": lambda s: __import__("engine.runtime.messages", fromlist=["x"]).StatsSnapshot(),
     })()
     real(self)

@@ -19,6 +19,7 @@ from app.bridge import EngineBridge
 from app.dialogs.export_dialog import ExportDialog
 from app.settings import Settings
 from app.window.main_window import MainWindow
+from engine.preparing import Preparation
 from engine.runtime.config import EngineConfig
 from engine.runtime.messages import MaskKind, Mode
 from engine.runtime.session import Session
@@ -33,12 +34,15 @@ class CopyingTracker:
     """The mask of the last keyframe, wherever one looks."""
 
     evicted_keyframe = None
+    propagator = None
     bank_bytes = 1000
     bank_frames = (1, 1)
     working_size = (160, 120)
     device_text = "cpu (copies)"
     embedder = SimpleNamespace(name="copies")
-    recipe = SimpleNamespace(name="copies")
+    recipe = SimpleNamespace(name="copies", references=5)
+    short_side = 120
+    preparation = Preparation(short_side, 1)
 
     def __init__(self) -> None:
         self._mask: Mask | None = None
@@ -59,6 +63,12 @@ class CopyingTracker:
     def forget_keyframe(self, frame_index: int) -> None: ...
 
     def set_live(self, live: bool) -> None: ...
+
+    def choose_working_size(self, short_side: int | None) -> None: ...
+
+    def set_quality(self, short_side: int, references: int | None = None) -> None: ...
+
+    def release_memory(self) -> None: ...
 
     def rewind(self, frame_index: int, direction: int) -> None: ...
 
@@ -162,7 +172,8 @@ def test_paint_track_correct_undo_export(app: App, disc_clip: Any, tmp_path: Pat
 
     app.window.output.export()
     (dialog,) = app.window.findChildren(ExportDialog)
-    dialog.png_path.setText(str(tmp_path / "masks"))
+    dialog.formats.choose("masks")
+    dialog.where.edit.setText(str(tmp_path / "masks"))
     dialog.start()
     app.until(lambda: dialog.result() == ExportDialog.DialogCode.Accepted)
     written = sorted(path.name for path in (tmp_path / "masks").glob("*.png"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -183,6 +184,7 @@ class FakeTracker:
     """Moves the last mask one pixel to the right per step, so that every result shows the history of steps."""
 
     evicted_keyframe: int | None = None
+    propagator = None
 
     def __init__(self, bell: threading.Event | None = None, model: str = "fake") -> None:
         self.embedder = SimpleNamespace(name=model)
@@ -297,6 +299,7 @@ class Driver:
         config: EngineConfig | None = None,
         start: bool = True,
         make_tracker: Callable[[EngineConfig], object] | None = None,
+        autosave_dir: Path | None = None,
     ) -> None:
         """`make_tracker`: of the test's own, instead of `FakeTracker`."""
         self.make_tracker = make_tracker
@@ -308,7 +311,12 @@ class Driver:
         self.events: list[Event] = []
         self.items: list[DisplayItem] = []
         self._bell = threading.Event()
-        self.session = Session(config or EngineConfig(), opener=self.open_source, create_tracker=self.create_tracker)
+        self.session = Session(
+            config or EngineConfig(),
+            opener=self.open_source,
+            create_tracker=self.create_tracker,
+            autosave_dir=autosave_dir,
+        )
         core = self.session._core
         put, publish = core.events.put, core.publish
 

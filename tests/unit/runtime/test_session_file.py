@@ -425,7 +425,7 @@ def test_memory_figures_come_from_the_tracker(clip):
     stats = clip.session.stats()
     assert (stats.bank_bytes, stats.bank_frames, stats.working_size) == (1000, (1, 2), (24, 16))
     assert (stats.device, stats.model) == ("cpu (fake)", "fake")
-    assert set(stats.worker_states) == {"capture", "engine", "writer"}
+    assert set(stats.worker_states) == {"capture", "engine", "writer", "project"}
     assert stats.rss_bytes > 10_000_000
     assert stats.age_p50_s >= 0
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import random
+import struct
+import warnings
+import zlib
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +16,8 @@ import pytest
 from engine.errors import SourceError
 from engine.types import Frame
 from engine.video.file import VideoFileSource
+from engine.video.folder import ImageFolderSource
+from engine.video.source import MAX_SIDE
 from tests.unit.video.media import ffmpeg, identity, probe_count
 
 Clip = Callable[..., Path]
@@ -196,3 +202,60 @@ def test_names_that_look_like_protocols_or_patterns(clip: Clip, tmp_path: Path) 
         path = written(tmp_path / name, clip("faststart.mp4").read_bytes())
         frames, _ = read_all(path)
         assert len(frames) == 75
+
+
+# -- sizes and rates ---------------------------------------------------------------------------------------------
+def test_the_widest_frames_there_may_be(clip: Clip) -> None:
+    path = clip("wide.mkv", "-c:v", "ffv1", "-pix_fmt", "bgr0", source=f"color=c=0x102030:s={MAX_SIDE}x2:r=5:d=0.4")
+    frames, _ = read_all(path)
+    assert [frame.rgb.shape for frame in frames] == [(2, MAX_SIDE, 3)] * 2
+    assert abs(frames[0].rgb[1, -1].astype(int) - (16, 32, 48)).max() <= 1
+
+
+@pytest.mark.parametrize("size", [f"{MAX_SIDE + 2}x2", f"2x{MAX_SIDE + 2}"])
+def test_larger_frames_are_refused_with_the_limit(clip: Clip, size: str) -> None:
+    source = f"color=s={size}:r=5:d=1"
+    path = clip(f"huge{size}.mkv", "-c:v", "ffv1", "-pix_fmt", "gray", "-frames:v", "1", source=source)
+    assert f"{size.replace('x', ' x ')}; the limit is {MAX_SIDE} pixels a side" in refusal(path).message
+
+
+@pytest.mark.parametrize(("side", "told"), [(12_000, "12000 x 12000; the limit"), (60_000, "too many pixels; the")])
+def test_a_picture_that_swells_is_not_unpacked(tmp_path: Path, side: int, told: str) -> None:
+    """Some bytes that claim hundreds of millions of pixels, as a PNG header can."""
+    head = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b"")]
+    data = b"\x89PNG\r\n\x1a\n"
+    for name, body in chunks:
+        data += struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+    path = written(tmp_path / "bomb.png", data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow warns, too
+        with pytest.raises(SourceError, match=told):
+            ImageFolderSource(path)
+
+
+@pytest.mark.parametrize("fields", [(0, 0), (1, 0), (0, 25), (2**32 - 1, 1), (1, 2**32 - 1)], ids=str)
+def test_frame_rates_that_cannot_be(clip: Clip, tmp_path: Path, fields: tuple[int, int]) -> None:
+    data = bytearray(clip("intra.avi").read_bytes())
+    at = data.index(b"strh") + 8 + 20  # scale and rate of the first stream
+    data[at : at + 8] = struct.pack("<II", *fields)
+    try:
+        frames, _ = read_all(written(tmp_path / "rate.avi", bytes(data)))
+    except SourceError:
+        return
+    assert [frame.index for frame in frames] == list(range(len(frames)))
+    assert all(b.time_s >= a.time_s >= 0 for a, b in itertools.pairwise(frames))
+    assert len(frames) > 70
+
+
+@pytest.mark.parametrize("name", ["ten_bit.mp4", "grey.mp4", "alpha.mov", "palette.gif", "interlaced.ts"])
+def test_unusual_pixels_damaged_at_random(clip: Clip, tmp_path: Path, name: str) -> None:
+    rng = random.Random(name)
+    data = bytearray(clip(name).read_bytes())
+    for _ in range(100):
+        data[rng.randrange(len(data) // 4, len(data))] = rng.randrange(256)
+    try:
+        frames, _ = read_all(written(tmp_path / name, bytes(data)))
+    except SourceError:
+        return
+    assert {frame.rgb.shape for frame in frames} <= {(96, 128, 3)}

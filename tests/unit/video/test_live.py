@@ -251,3 +251,62 @@ def test_a_picture_that_cannot_be_converted_is_a_source_error(grabber: FakeGrabb
     source._pixels(lambda: grey(1))  # the ordinary way works
     with pytest.raises(SourceError, match="unusable"):
         source._pixels(lambda: 1 / 0)  # type: ignore[arg-type, return-value]
+
+
+# -- how soon ------------------------------------------------------------------------------------------------------
+def test_silence_is_told_within_a_second_and_only_while_it_lasts(grabber: FakeGrabber) -> None:
+    clock = FakeClock()
+    grabber.feed(grey(0))
+    with closing(open_with(grabber, clock, RetryPolicy(give_up_s=60))) as source:
+        take(source)
+        for number in range(1, 4):  # 25 per second
+            clock.now += 0.04
+            grabber.feed_and_settle(grey(number))
+            take(source)
+        clock.now += 0.8
+        assert source.status == ""
+        clock.now += 0.15
+        assert source.status == "No picture from Fake"
+        clock.now += 10  # the network stalls for ten seconds, and the very connection goes on
+        grabber.feed_and_settle(grey(4))
+        assert source.status == ""
+        assert take(source).index == 4
+        assert grabber.opened == 1
+
+
+def test_a_camera_that_sends_a_picture_a_minute_is_not_called_silent(grabber: FakeGrabber) -> None:
+    clock = FakeClock()
+    grabber.feed(grey(0))
+    with closing(open_with(grabber, clock, RetryPolicy())) as source:
+        take(source)
+        clock.now += 60
+        grabber.feed_and_settle(grey(1))
+        clock.now += 60
+        assert source.status == ""
+
+
+def test_what_is_back_is_there_within_three_seconds(grabber: FakeGrabber) -> None:
+    """After an absence of any length the next attempt is never far."""
+    clock = FakeClock()
+    grabber.feed(grey(0))
+    with closing(open_with(grabber, clock, RetryPolicy(give_up_s=600))) as source:
+        take(source)
+        grabber.open_errors = [SourceError("No route.") for _ in range(100)]
+        grabber.feed(GrabError("unplugged"), grey(1))
+        assert take(source).index == 1
+    assert len(clock.waits) == 101
+    assert max(clock.waits) <= 1.0
+
+
+def test_frozen_and_repeated_pictures_are_pictures(grabber: FakeGrabber) -> None:
+    """A source whose time stands still or that repeats itself keeps its numbers and its times in order."""
+    clock = FakeClock()
+    grabber.feed(grey(0))
+    with closing(open_with(grabber, clock, RetryPolicy())) as source:
+        frames = [take(source)]
+        for _ in range(5):
+            grabber.feed_and_settle(grey(0))
+            frames.append(take(source))
+        assert [frame.index for frame in frames] == list(range(6))
+        assert all(b.time_s >= a.time_s for a, b in itertools.pairwise(frames))
+        assert source.dropped == 0
