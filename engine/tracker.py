@@ -133,6 +133,26 @@ class Tracker:
         known = self._column_flags(object_ids)
         propagator.bank.add_recent(frame.index, propagator.stored_keys(cells), self._labels_of(mask, cells), known)
 
+    def _refresh(self, frame: Frame, mask: Mask, touched: Collection[int]) -> None:
+        held = [] if self._propagator is None else self._propagator.bank.keyframes
+        if all(slot.frame_index != frame.index for slot in held):
+            return
+        cells = self._embed(frame, {})
+        propagator = self._propagator_for(cells)
+        bank, keys, painted = propagator.bank, propagator.stored_keys(cells), self._labels_of(mask, cells)
+        flags = self._column_flags(touched)
+        for slot in [slot for slot in bank.keyframes if slot.frame_index == frame.index]:
+            order = [other.frame_index for other in bank.keyframes]
+            bank.set_keyframe(frame.index, keys, painted, slot.known & flags)  # what it knows of others stays
+            bank.keyframes.sort(key=lambda other: order.index(other.frame_index))
+        recent = bank.find_recent(frame.index)
+        if recent is not None:
+            own = bank.cells(recent, is_recent=True)[1]
+            labels = torch.where(flags.to(own.device), painted.to(own.dtype), own)
+            position, bank.processed = recent.position, bank.processed - 1
+            bank.add_recent(frame.index, keys, labels, recent.known, recent.is_keyframe).position = position
+            bank.recent.sort(key=lambda other: other.position)
+
     def _track(self, frame: Frame) -> SegmentationResult:
         timings: dict[str, float] = {}
         cells, upsampling = self._embed_detailed(frame, timings)
@@ -219,6 +239,18 @@ class Tracker:
         self._check(frame, mask)
         with _memory_errors(self.embedder.device), torch.inference_mode():
             self._recall(frame, mask, {int(i) for i in np.unique(mask) if i} | set(object_ids))
+
+    def refresh(self, frame: Frame, mask: Mask, touched: Collection[int]) -> None:
+        """Embed a keyframe anew after a change of the working size: resampled embeddings track worse.
+
+        Nothing happens when the memory does not hold it. `mask` and `touched` as they were given to `step`.
+
+        Raises:
+            SizeMismatchError, OutOfMemoryError: as `step`.
+        """
+        self._check(frame, mask)
+        with _memory_errors(self.embedder.device), torch.inference_mode():
+            self._refresh(frame, mask, touched)
 
     @torch.inference_mode()
     def forget_tracked(self) -> None:

@@ -18,6 +18,7 @@ from engine.runtime.jobs import FramePacket, TrackJob
 from engine.runtime.mailbox import MailboxClosed
 from engine.runtime.messages import EngineProgress, MaskKind, Severity
 from engine.runtime.results import StepNote, commit
+from engine.runtime.threads import let_others_go_first
 from engine.runtime.tuner import Tuner
 from engine.runtime.worker import Worker
 from engine.types import SegmentationResult
@@ -70,6 +71,7 @@ class EngineWorker(Worker):
 
     # -- life ------------------------------------------------------------------------------------------------------
     def run(self) -> None:
+        let_others_go_first()
         self._build(self._config)
         while not self.stopping:
             job = self._wait()
@@ -318,6 +320,8 @@ class EngineWorker(Worker):
         version = keyframe.version if keyframe is not None else None
         note = StepNote.now(core, version)
         ahead, self._ahead = self._ahead, None
+        if ahead is None:
+            self._feeder.refresh(tracker, index)
         started, plain = time.perf_counter(), False
         if ahead is not None and ahead.result.frame.index == index and ahead.keyframe_version == version:
             result = ahead.result

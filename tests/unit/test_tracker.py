@@ -415,6 +415,33 @@ def test_fewer_references_take_part_when_asked_and_all_of_them_again_later() -> 
     assert asked(12) == every
 
 
+def test_a_keyframe_seen_anew_after_a_change_of_size_is_as_if_learnt_at_that_size() -> None:
+    resized, native = Tracker(ColourEmbedder(), ROBUST), Tracker(ColourEmbedder(), ROBUST, working_size=240)
+    for tracker in (resized, native):
+        tracker.step(large(0), large_mask(0))
+        tracker.step(large(30), large_mask(30))
+        if tracker is resized:
+            tracker.set_quality(240)
+            for t in (30, 0, 7):  # in any order; one that is not there is no matter
+                tracker.refresh(large(t), large_mask(t), {5})
+        assert tracker.bank_frames == (2, 2)
+        assert tracker._propagator is not None
+        assert [slot.frame_index for slot in tracker._propagator.bank.keyframes] == [0, 30]
+    for t in (31, 32, 33):
+        assert np.array_equal(resized.step(large(t)).mask, native.step(large(t)).mask)
+
+
+def test_seeing_a_keyframe_anew_keeps_what_it_knows_of_other_objects() -> None:
+    tracker = Tracker(ColourEmbedder(), ROBUST)
+    one, both = large_mask(0), large_mask(0) | np.repeat(np.repeat(painted((96, 128), (64, 60, 2)), 5, 0), 5, 1)
+    tracker.step(large(0), both)
+    tracker.set_quality(240)
+    tracker.refresh(large(0), one, {5})
+    result = tracker.step(large(1))
+    assert iou(result.mask == 5, large_mask(1) == 5) > 0.8
+    assert iou(result.mask == 2, both == 2) > 0.8
+
+
 def test_a_picture_prepared_ahead_gives_the_same_mask() -> None:
     """And it is really looked at: a wrong one of the right size changes the mask."""
     masks = []

@@ -338,6 +338,37 @@ def test_size_and_rate_change_on_the_way_without_a_new_tracker(drive):
     assert driver.session.stats().bank_frames == (1, 4)
 
 
+def test_keyframes_are_seen_anew_at_another_size_one_with_each_frame(drive):
+    seen = []
+
+    class Watching(Tracker):
+        def refresh(self, frame, mask, touched):
+            seen.append((frame.index, self.short_side, frozenset(touched)))
+            super().refresh(frame, mask, touched)
+
+        def step(self, frame, mask=None, *, touched=None):
+            seen.append((frame.index, self.short_side, None))
+            return super().step(frame, mask, touched=touched)
+
+    driver = drive({"clip.mp4": LargeFile(9)}, make_tracker=lambda config: Watching(Embedder(), ROBUST))
+    driver.wait_ready()
+    driver.open("clip.mp4")
+    driver.paint(mask_at(0), touched=(3, 7))
+    driver.session.seek(2)
+    driver.wait_shown(2)
+    driver.paint(mask_at(2), touched=(3,))
+    driver.session.track(until=4)
+    driver.wait_event(TrackingFinished)
+    driver.session.configure(EngineConfig(working_size=240))
+    driver.session.track(until=7)
+    driver.wait_event(TrackingFinished, 2)
+    after = [entry for entry in seen if entry[1] == 240]
+    assert after == [
+        (2, 240, {3}), (5, 240, None), (0, 240, {3, 7}), (6, 240, None), (7, 240, None),
+    ]  # fmt: skip
+    assert all(agrees(driver.session.mask_at(index)[0], index) for index in range(2, 8))
+
+
 def test_frames_arrive_at_the_tracker_with_their_small_picture(drive):
     """Resized by the thread that reads them, while the engine works on the frame before."""
     embedder, seen = Embedder(), []
