@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 import torch
@@ -59,6 +60,28 @@ def test_tensors_leave_a_core_to_the_window(monkeypatch):
         assert threads.thread_count() == expected
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
     assert threads.thread_count() == 5
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have a niceness of their own on Linux only")
+def test_the_engine_gives_way_and_so_do_the_threads_it_starts():
+    found = []
+
+    def niceness():
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    def engine():
+        threads.let_others_go_first()
+        found.append(niceness())
+        helper = threading.Thread(target=lambda: found.append(niceness()))
+        helper.start()
+        helper.join()
+
+    before = niceness()
+    thread = threading.Thread(target=engine)
+    thread.start()
+    thread.join()
+    assert found == [min(19, before + threads.NICER)] * 2
+    assert niceness() == before
 
 
 def test_a_session_can_be_made_without_importing_torch(repo_root):
