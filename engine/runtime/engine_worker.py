@@ -18,7 +18,6 @@ from engine.runtime.jobs import FramePacket, TrackJob
 from engine.runtime.mailbox import MailboxClosed
 from engine.runtime.messages import EngineProgress, MaskKind, Severity
 from engine.runtime.results import StepNote, commit
-from engine.runtime.threads import let_others_go_first
 from engine.runtime.tuner import Tuner
 from engine.runtime.worker import Worker
 from engine.types import SegmentationResult
@@ -71,7 +70,6 @@ class EngineWorker(Worker):
 
     # -- life ------------------------------------------------------------------------------------------------------
     def run(self) -> None:
-        let_others_go_first()
         self._build(self._config)
         while not self.stopping:
             job = self._wait()

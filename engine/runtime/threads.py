@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import psutil
 
@@ -22,15 +22,27 @@ def let_waiting_threads_sleep() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-def let_others_go_first() -> None:
-    """The calling thread, and those it starts from now on, give way to the window and the capture. Linux only.
+@contextmanager
+def helpers_give_way() -> Iterator[None]:
+    """Threads that start inside get less claim on a core than the window and the capture. Linux only.
 
-    Elsewhere threads do not have a niceness of their own; there the window keeps the core that `thread_count` leaves.
+    Meant for the helpers that PyTorch starts at its first parallel work. The thread that asks them to work keeps its
+    claim: it holds the interpreter's lock now and then, and the window must not wait for somebody who waits for a core.
     """
-    if sys.platform == "linux":
-        thread = threading.get_native_id()
+    before = _threads()
+    yield
+    for thread in _threads() - before:
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, thread, min(19, os.getpriority(os.PRIO_PROCESS, thread) + NICER))
+
+
+def _threads() -> set[int]:
+    """Every thread of this process; none where the system does not tell."""
+    if sys.platform != "linux":
+        return set()
+    with suppress(OSError):
+        return {int(name) for name in os.listdir("/proc/self/task")}
+    return set()
 
 
 def thread_count() -> int:

@@ -63,25 +63,30 @@ def test_tensors_leave_a_core_to_the_window(monkeypatch):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have a niceness of their own on Linux only")
-def test_the_engine_gives_way_and_so_do_the_threads_it_starts():
-    found = []
+def test_helpers_give_way_and_nobody_else_does():
+    end, started = threading.Event(), []
 
-    def niceness():
-        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    def helper():
+        started.append(threading.get_native_id())
+        end.wait(10)
 
-    def engine():
-        threads.let_others_go_first()
-        found.append(niceness())
-        helper = threading.Thread(target=lambda: found.append(niceness()))
-        helper.start()
-        helper.join()
+    def start():
+        thread = threading.Thread(target=helper)
+        thread.start()
+        return thread
 
-    before = niceness()
-    thread = threading.Thread(target=engine)
-    thread.start()
-    thread.join()
-    assert found == [min(19, before + threads.NICER)] * 2
-    assert niceness() == before
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    others = [start()]
+    with threads.helpers_give_way():
+        others.append(start())
+    try:
+        own = threading.get_native_id()
+        found = [os.getpriority(os.PRIO_PROCESS, thread) for thread in (own, *started)]
+        assert found == [before, before, min(19, before + threads.NICER)]
+    finally:
+        end.set()
+        for thread in others:
+            thread.join()
 
 
 def test_a_session_can_be_made_without_importing_torch(repo_root):
