@@ -90,6 +90,15 @@ class LargeLive(FakeLive):
         return None if frame is None else frame_at(frame.index, frame.time_s)
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Tensors this small are no quicker with more, and much slower where other tests run beside."""
+    former = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(former)
+
+
 @pytest.fixture(params=[torch.OutOfMemoryError, MemoryError])
 def short_of_memory(request) -> Embedder:
     return Embedder(ROOM_AT_240, request.param)
