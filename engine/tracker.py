@@ -141,17 +141,22 @@ class Tracker:
         propagator = self._propagator_for(cells)
         bank, keys, painted = propagator.bank, propagator.stored_keys(cells), self._labels_of(mask, cells)
         flags = self._column_flags(touched)
-        for slot in [slot for slot in bank.keyframes if slot.frame_index == frame.index]:
-            order = [other.frame_index for other in bank.keyframes]
-            bank.set_keyframe(frame.index, keys, painted, slot.known & flags)  # what it knows of others stays
-            bank.keyframes.sort(key=lambda other: order.index(other.frame_index))
-        recent = bank.find_recent(frame.index)
-        if recent is not None:
-            own = bank.cells(recent, is_recent=True)[1]
-            labels = torch.where(flags.to(own.device), painted.to(own.dtype), own)
-            position, bank.processed = recent.position, bank.processed - 1
-            bank.add_recent(frame.index, keys, labels, recent.known, recent.is_keyframe).position = position
-            bank.recent.sort(key=lambda other: other.position)
+        before, processed = (list(bank.keyframes), list(bank.recent)), bank.processed
+        order = [slot.frame_index for slot in bank.keyframes]
+        former, recent = bank.keyframes[order.index(frame.index)], bank.find_recent(frame.index)
+        try:
+            bank.set_keyframe(frame.index, keys, painted, former.known & flags)  # what it knows of others stays
+            bank.keyframes.sort(key=lambda slot: order.index(slot.frame_index))
+            if recent is not None:
+                own = bank.cells(recent, is_recent=True)[1]
+                labels = torch.where(flags.to(own.device), painted.to(own.dtype), own)
+                new = bank.add_recent(frame.index, keys, labels, recent.known, recent.is_keyframe)
+                new.position, bank.processed = recent.position, processed
+                bank.recent.sort(key=lambda slot: slot.position)
+        except BaseException:  # memory ran out: what was remembered is still there
+            bank.keyframes[:], bank.recent[:] = before
+            bank.processed = processed
+            raise
 
     def _track(self, frame: Frame) -> SegmentationResult:
         timings: dict[str, float] = {}

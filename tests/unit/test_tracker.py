@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 from engine.errors import DeviceError, MaskError, OutOfMemoryError, SizeMismatchError
 from engine.preparing import Preparation, working_size
+from engine.propagation.memory import MemoryBank
 from engine.propagation.recipe import PAPER, ROBUST, Recipe
 from engine.tracker import Tracker
 from engine.types import Frame, Mask
@@ -440,6 +442,31 @@ def test_seeing_a_keyframe_anew_keeps_what_it_knows_of_other_objects() -> None:
     result = tracker.step(large(1))
     assert iou(result.mask == 5, large_mask(1) == 5) > 0.8
     assert iou(result.mask == 2, both == 2) > 0.8
+
+
+def test_memory_that_runs_out_while_a_keyframe_is_seen_anew_leaves_it_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    tracker = Tracker(ColourEmbedder(), ROBUST)
+    tracker.step(large(0), large_mask(0))
+    tracker.set_quality(240)
+    tracker.step(large(1))
+    assert tracker._propagator is not None
+    bank, write = tracker._propagator.bank, MemoryBank._write
+    for fails_at in (1, 2):  # the keyframe's slot, the recent one's
+        calls: list[object] = []
+
+        def failing(*arguments: Any, calls: list[object] = calls, fails_at: int = fails_at) -> Any:
+            calls.append(arguments)
+            if len(calls) == fails_at:
+                raise torch.OutOfMemoryError("injected")
+            return write(*arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(MemoryBank, "_write", failing)
+            with pytest.raises(OutOfMemoryError):
+                tracker.refresh(large(0), large_mask(0), {5})
+        assert tracker.bank_frames == (1, 2)
+        assert bank.processed == 2
+    assert iou(tracker.step(large(2)).mask == 5, large_mask(2) == 5) > 0.8
 
 
 def test_a_picture_prepared_ahead_gives_the_same_mask() -> None:

@@ -304,9 +304,21 @@ def test_a_size_the_user_chose_and_files_are_left_alone():
     run(tuner, tracker, clock, 1.0, 20)
     assert tracker.short_side == 360
     assert tuner.live_quality is None
-    tracker = Tracker(Embedder(), ROBUST)
     tuner.begin(tracker, EngineConfig(), CAMERA, live=False)
     run(tuner, tracker, clock, 1.0, 20)
+    assert tracker.short_side == 480
+
+
+def test_a_size_given_up_for_one_source_is_tried_again_for_the_next():
+    embedder = Embedder(ROOM_AT_240)
+    tracker, tuner = Tracker(embedder, ROBUST), Tuner(lambda *_: None, lambda: 0.0)
+    config = EngineConfig(working_size=480)
+    tuner.begin(tracker, config, CAMERA, live=False)
+    tuner.attempt(tracker, lambda: tracker.step(frame_at(0), mask_at(0)))
+    tuner.begin(tracker, config, CAMERA, live=False)
+    assert tracker.short_side == 240
+    tuner.forget()
+    tuner.begin(tracker, config, CAMERA, live=False)
     assert tracker.short_side == 480
 
 
@@ -387,7 +399,11 @@ def test_frames_arrive_at_the_tracker_with_their_small_picture(drive):
             seen.append(frame)
             return super().step(frame, mask, touched=touched)
 
-    driver = drive({"clip.mp4": LargeFile(4)}, make_tracker=lambda config: Watching(embedder, ROBUST, working_size=240))
+    driver = drive(
+        {"clip.mp4": LargeFile(4)},
+        config=EngineConfig(working_size=240),
+        make_tracker=lambda config: Watching(embedder, ROBUST, working_size=240),
+    )
     driver.wait_ready()
     driver.open("clip.mp4")
     driver.paint(mask_at(0), touched=(3, 7))
