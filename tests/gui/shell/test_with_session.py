@@ -19,6 +19,7 @@ from app.bridge import EngineBridge
 from app.dialogs.export_dialog import ExportDialog
 from app.settings import Settings
 from app.window.main_window import MainWindow
+from engine.preparing import Preparation
 from engine.runtime.config import EngineConfig
 from engine.runtime.messages import MaskKind, Mode
 from engine.runtime.session import Session
@@ -38,7 +39,9 @@ class CopyingTracker:
     working_size = (160, 120)
     device_text = "cpu (copies)"
     embedder = SimpleNamespace(name="copies")
-    recipe = SimpleNamespace(name="copies")
+    recipe = SimpleNamespace(name="copies", references=7)
+    short_side = 120
+    preparation = Preparation(120, 1)
 
     def __init__(self) -> None:
         self._mask: Mask | None = None
@@ -59,6 +62,10 @@ class CopyingTracker:
     def forget_keyframe(self, frame_index: int) -> None: ...
 
     def set_live(self, live: bool) -> None: ...
+
+    def choose_working_size(self, short_side: int | None) -> None: ...
+
+    def set_quality(self, short_side: int, references: int | None = None) -> None: ...
 
     def rewind(self, frame_index: int, direction: int) -> None: ...
 
