@@ -148,6 +148,31 @@ class Tracker:
         known = self._column_flags(object_ids)
         propagator.bank.add_recent(frame.index, cells, self._labels_of(mask, cells), known)
 
+    def _refresh(self, frame: Frame, mask: Mask, touched: Collection[int]) -> None:
+        held = [] if self._propagator is None else self._propagator.bank.keyframes
+        if all(slot.frame_index != frame.index for slot in held):
+            return
+        cells = self._embed(frame, {})
+        propagator = self._propagator_for(cells)
+        bank, keys, painted = propagator.bank, propagator.stored_keys(cells), self._labels_of(mask, cells)
+        flags = self._column_flags(touched)
+        before, processed = (list(bank.keyframes), list(bank.recent)), bank.processed
+        order = [slot.frame_index for slot in bank.keyframes]
+        former, recent = bank.keyframes[order.index(frame.index)], bank.find_recent(frame.index)
+        try:
+            bank.set_keyframe(frame.index, keys, painted, former.known & flags)  # what it knows of others stays
+            bank.keyframes.sort(key=lambda slot: order.index(slot.frame_index))
+            if recent is not None:
+                own = bank.cells(recent, is_recent=True)[1]
+                labels = torch.where(flags.to(own.device), painted.to(own.dtype), own)
+                new = bank.add_recent(frame.index, keys, labels, recent.known, recent.is_keyframe)
+                new.position, bank.processed = recent.position, processed
+                bank.recent.sort(key=lambda slot: slot.position)
+        except BaseException:  # memory ran out: what was remembered is still there
+            bank.keyframes[:], bank.recent[:] = before
+            bank.processed = processed
+            raise
+
     def _track(self, frame: Frame) -> SegmentationResult:
         timings: dict[str, float] = {}
         cells, upsampling = self._embed_detailed(frame, timings)
@@ -244,6 +269,18 @@ class Tracker:
         self._check(frame, mask)
         with _memory_errors(self.embedder.device), torch.inference_mode():
             self._recall(frame, mask, {int(i) for i in np.unique(mask) if i} | set(object_ids))
+
+    def refresh(self, frame: Frame, mask: Mask, touched: Collection[int]) -> None:
+        """Embed a keyframe anew after a change of the working size: resampled embeddings track worse.
+
+        Nothing happens when the memory does not hold it. `mask` and `touched` as they were given to `step`.
+
+        Raises:
+            SizeMismatchError, OutOfMemoryError: as `step`.
+        """
+        self._check(frame, mask)
+        with _memory_errors(self.embedder.device), torch.inference_mode():
+            self._refresh(frame, mask, touched)
 
     @torch.inference_mode()
     def forget_tracked(self) -> None:

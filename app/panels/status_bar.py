@@ -176,9 +176,8 @@ class StatusBar(QStatusBar):
         why = self.tr("Chosen to hold %1 fps, as menu Engine, Live rate asks.").replace("%1", rate)
         if quality.references is not None:
             why += " " + self.tr("Only %1 earlier frames are looked at.").replace("%1", str(quality.references))
-        if quality.holds:
-            return self.tr(" · holds %1 fps").replace("%1", rate), why
-        return self.tr(" · below %1 fps").replace("%1", rate), why
+        text = self.tr(" · below %1 fps") if quality.holds is False else self.tr(" · for %1 fps")
+        return text.replace("%1", rate), why
 
     def _tell(self) -> None:
         """Trouble comes before loading; both only as long as they last."""

@@ -357,6 +357,8 @@ class EngineWorker(Worker):
         version = keyframe.version if keyframe is not None else None
         note = StepNote.now(core, version)
         ahead, self._ahead = self._ahead, None
+        if ahead is None:
+            self._feeder.refresh(tracker, index)
         started, plain = time.perf_counter(), False
         if ahead is not None and ahead.result.frame.index == index and ahead.keyframe_version == version:
             result = ahead.result

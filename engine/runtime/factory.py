@@ -9,7 +9,7 @@ import torch
 from engine.errors import DeviceError
 from engine.propagation.recipe import get_recipe
 from engine.runtime.config import EngineConfig
-from engine.runtime.threads import thread_count
+from engine.runtime.threads import helpers_give_way, thread_count
 from engine.tracker import Tracker
 from models.device import best_dtype, resolve_device
 from models.registry import DEFAULT_MODEL, get_spec, load_embedder
@@ -31,6 +31,8 @@ def create_tracker(config: EngineConfig, progress: Callable[[str, float | None],
     device = resolve_device(config.device)
     if device.type == "cpu":
         torch.set_num_threads(thread_count())
+        with helpers_give_way():
+            torch.ones(1 << 20).add_(1)  # large enough for every helper to be started
     try:
         embedder = load_embedder(spec.name, device, best_dtype(device), config.weights, progress)
     except torch.OutOfMemoryError as error:

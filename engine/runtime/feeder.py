@@ -47,10 +47,14 @@ class KeyframeFeeder:
         self._opener = opener
         self._tuner = tuner
         self._fed: dict[int, int] = {}  # frame index -> version the tracker has seen
+        self._short_side: int | None = None  # at which it has seen them
+        self._blurred: set[int] = set()  # those it has seen at another size
 
     def forget_all(self) -> None:
         """The tracker is new or was reset."""
         self._fed.clear()
+        self._blurred.clear()
+        self._short_side = None
 
     def forget(self, index: int) -> None:
         self._fed.pop(index, None)
@@ -68,6 +72,8 @@ class KeyframeFeeder:
 
     def learn(self, tracker: Tracker, frame: Frame, keyframe: Keyframe) -> SegmentationResult:
         """Show the tracker a keyframe; the user hears when an older one had to make room for it."""
+        if self._short_side is None:
+            self._short_side = tracker.short_side
         mask = decode_mask(keyframe.encoded)
         result = self._tuner.attempt(tracker, lambda: tracker.step(frame, mask, touched=keyframe.touched))
         self._seen(frame.index, keyframe)
@@ -79,6 +85,22 @@ class KeyframeFeeder:
                 "Its mask stays in the project; only the tracker no longer looks at it.",
             )
         return result
+
+    def refresh(self, tracker: Tracker, index: int) -> None:
+        """After a change of the working size, show the tracker one keyframe at the new one: the nearest to `index`.
+
+        One at a time, so that a live source does not stand still. Those whose picture is gone stay resampled.
+        """
+        if self._short_side != tracker.short_side:
+            self._blurred = set(self._fed)
+            self._short_side = tracker.short_side
+        for k in sorted(self._blurred, key=lambda k: abs(k - index)):
+            self._blurred.discard(k)
+            keyframe, frame = self._core.store.keyframe(k), self._core.frames.get(k)
+            if frame is not None and keyframe is not None and self.has_seen(k, keyframe):
+                mask, touched = decode_mask(keyframe.encoded), keyframe.touched
+                self._tuner.attempt(tracker, lambda: tracker.refresh(frame, mask, touched))  # noqa: B023 - done at once
+                return
 
     def _seen(self, index: int, keyframe: Keyframe) -> None:
         self._fed[index] = keyframe.version

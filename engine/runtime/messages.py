@@ -273,14 +273,14 @@ class LiveQuality:
         short_side: pixels of the working size.
         references: how many recent references vote, None for all.
         full: True when there is nothing better to choose.
-        holds: False when even so the rate is not met (or not yet).
+        holds: False when even so the rate is not met (or not yet); None when that is not known yet.
     """
 
     target_fps: float
     short_side: int
     references: int | None
     full: bool
-    holds: bool
+    holds: bool | None
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from engine.errors import ExportError, SourceError
 from engine.runtime.config import EngineConfig
 from engine.runtime.mailbox import Mailbox, MailboxClosed, Policy
@@ -224,11 +226,13 @@ class _Run:
 
     def track(self, first: Frame, mask: Mask) -> TrackReport:
         reader = threading.Thread(target=self._read_all, name="livemask-decoder", daemon=True)
+        self._first = first, mask
         started = time.perf_counter()
         interrupted = False
         reader.start()
         try:
             self._take(self._tuner.attempt(self._tracker, lambda: self._tracker.step(first, mask)))
+            self._learnt_at = self._tracker.short_side
             while (frame := self._next_frame()) is not None:
                 if not self._take(self._step(frame)):
                     break
@@ -257,6 +261,10 @@ class _Run:
         )
 
     def _step(self, frame: Frame) -> SegmentationResult:
+        if self._tracker.short_side != self._learnt_at:
+            self._learnt_at, (first, mask) = self._tracker.short_side, self._first
+            ids = [int(i) for i in np.unique(mask) if i]
+            self._tuner.attempt(self._tracker, lambda: self._tracker.refresh(first, mask, ids))
         started = time.perf_counter()
         result = self._tuner.attempt(self._tracker, lambda: self._tracker.step(frame))
         self._tuner.measured(self._tracker, time.perf_counter() - started)

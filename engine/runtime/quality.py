@@ -31,7 +31,8 @@ LOOK_S = 1.0  # how far back the engine's times are looked at
 DOWN_S, DOWN_SETTLING_S, DOWN_FAR_S = 0.7, 0.25, 0.3  # the rate must be missed for so long
 UP_S, UP_SETTLING_S = 2.0, 0.35  # there must be room for so long
 FEWEST, FEWEST_FAR = 5, 2  # frames to judge by
-WARM_UP, AFTER_CHANGE = 2, 1  # frames not to judge by: memory is allocated, kernels are chosen
+WARM_UP, AFTER_CHANGE = 2, 1  # frames not to judge by: memory is allocated, kernels are chosen,
+SURELY_SLOW_S = 1.0  # ... but the last of them counts when it takes so long
 RETRY_S, RETRY_MOST_S = 20.0, 640.0  # until a level that was too slow is tried again; doubled each time,
 PROVEN_S = 60.0  # ... until it has held for so long
 
@@ -115,9 +116,9 @@ class QualityController:
         return self.position == len(self.levels) - 1
 
     @property
-    def holds(self) -> bool:
-        """Whether the target is met, as far as is known."""
-        return not self._seen or self._median() <= TOO_SLOW * self._budget
+    def holds(self) -> bool | None:
+        """Whether the target is met; None while that is not known."""
+        return self._median() <= TOO_SLOW * self._budget if self._seen else None
 
     @property
     def _budget(self) -> float:
@@ -145,7 +146,8 @@ class QualityController:
         """A frame kept the engine busy for `seconds` and was done at `now`. True when the level has changed."""
         if self._skip:
             self._skip -= 1
-            return False
+            if self._skip or seconds < SURELY_SLOW_S:
+                return False
         if self._settled_at is None:
             self._settled_at = now + SETTLING_S
         self._seen.append((now, seconds))

@@ -5,9 +5,12 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import psutil
 
+NICER = 4
 _SPINS = "20000"
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # <malloc.h>
 _KEPT_BYTES = 1 << 30
@@ -51,6 +54,29 @@ def let_waiting_threads_sleep() -> None:
         os.environ["GOMP_SPINCOUNT"] = _SPINS
     else:
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+
+
+@contextmanager
+def helpers_give_way() -> Iterator[None]:
+    """Threads that start inside get less claim on a core than the window and the capture. Linux only.
+
+    Meant for the helpers that PyTorch starts at its first parallel work. The thread that asks them to work keeps its
+    claim: it holds the interpreter's lock now and then, and the window must not wait for somebody who waits for a core.
+    """
+    before = _threads()
+    yield
+    for thread in _threads() - before:
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, thread, min(19, os.getpriority(os.PRIO_PROCESS, thread) + NICER))
+
+
+def _threads() -> set[int]:
+    """Every thread of this process; none where the system does not tell."""
+    if sys.platform != "linux":
+        return set()
+    with suppress(OSError):
+        return {int(name) for name in os.listdir("/proc/self/task")}
+    return set()
 
 
 def thread_count() -> int:

@@ -47,6 +47,7 @@ class Tuner:
 
     def begin(self, tracker: Tracker, config: EngineConfig, source: SourceInfo, *, live: bool) -> None:
         """Frames of this source come next. Going on with the same source goes on with what was learnt of it."""
+        tracker.choose_working_size(config.working_size)
         tracker.set_live(live)
         self._wanted = config.working_size
         if not live or config.working_size is not None:

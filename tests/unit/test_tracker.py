@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 from engine.errors import DeviceError, MaskError, OutOfMemoryError, SizeMismatchError
 from engine.preparing import Preparation, working_size
+from engine.propagation.memory import MemoryBank
 from engine.propagation.recipe import PAPER, ROBUST, Recipe
 from engine.tracker import Tracker
 from engine.types import Frame, Mask
@@ -413,6 +415,58 @@ def test_fewer_references_take_part_when_asked_and_all_of_them_again_later() -> 
     assert asked(12) == every[-3:]
     tracker.set_live(False)
     assert asked(12) == every
+
+
+def test_a_keyframe_seen_anew_after_a_change_of_size_is_as_if_learnt_at_that_size() -> None:
+    resized, native = Tracker(ColourEmbedder(), ROBUST), Tracker(ColourEmbedder(), ROBUST, working_size=240)
+    for tracker in (resized, native):
+        tracker.step(large(0), large_mask(0))
+        tracker.step(large(30), large_mask(30))
+        if tracker is resized:
+            tracker.set_quality(240)
+            for t in (30, 0, 7):  # in any order; one that is not there is no matter
+                tracker.refresh(large(t), large_mask(t), {5})
+        assert tracker.bank_frames == (2, 2)
+        assert tracker._propagator is not None
+        assert [slot.frame_index for slot in tracker._propagator.bank.keyframes] == [0, 30]
+    for t in (31, 32, 33):
+        assert np.array_equal(resized.step(large(t)).mask, native.step(large(t)).mask)
+
+
+def test_seeing_a_keyframe_anew_keeps_what_it_knows_of_other_objects() -> None:
+    tracker = Tracker(ColourEmbedder(), ROBUST)
+    one, both = large_mask(0), large_mask(0) | np.repeat(np.repeat(painted((96, 128), (64, 60, 2)), 5, 0), 5, 1)
+    tracker.step(large(0), both)
+    tracker.set_quality(240)
+    tracker.refresh(large(0), one, {5})
+    result = tracker.step(large(1))
+    assert iou(result.mask == 5, large_mask(1) == 5) > 0.8
+    assert iou(result.mask == 2, both == 2) > 0.8
+
+
+def test_memory_that_runs_out_while_a_keyframe_is_seen_anew_leaves_it_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    tracker = Tracker(ColourEmbedder(), ROBUST)
+    tracker.step(large(0), large_mask(0))
+    tracker.set_quality(240)
+    tracker.step(large(1))
+    assert tracker._propagator is not None
+    bank, write = tracker._propagator.bank, MemoryBank._write
+    for fails_at in (1, 2):  # the keyframe's slot, the recent one's
+        calls: list[object] = []
+
+        def failing(*arguments: Any, calls: list[object] = calls, fails_at: int = fails_at) -> Any:
+            calls.append(arguments)
+            if len(calls) == fails_at:
+                raise torch.OutOfMemoryError("injected")
+            return write(*arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(MemoryBank, "_write", failing)
+            with pytest.raises(OutOfMemoryError):
+                tracker.refresh(large(0), large_mask(0), {5})
+        assert tracker.bank_frames == (1, 2)
+        assert bank.processed == 2
+    assert iou(tracker.step(large(2)).mask == 5, large_mask(2) == 5) > 0.8
 
 
 def test_a_picture_prepared_ahead_gives_the_same_mask() -> None:

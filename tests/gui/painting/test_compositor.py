@@ -95,6 +95,15 @@ def test_bands_join_without_seams(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_array_equal(compose(viewport(3.0), blobs(), plain(line=2)), whole)
 
 
+@pytest.mark.parametrize("zoom", [0.4, 1.0, 2.5, 9.0])
+def test_a_view_so_large_that_threads_share_it_looks_the_same(monkeypatch: pytest.MonkeyPatch, zoom: float) -> None:
+    monkeypatch.setattr(compositor, "BAND_PIXELS", 100)  # many bands of 8 rows
+    expected = compose(viewport(zoom), blobs(), plain(line=1))
+    monkeypatch.setattr(compositor, "PARALLEL_FROM", 0)
+    monkeypatch.setattr(compositor, "WORKERS", 3)
+    assert np.array_equal(compose(viewport(zoom), blobs(), plain(line=1)), expected)
+
+
 def test_shrinking_averages_the_frame() -> None:
     shown = compose(viewport(0.25, 0, 0), None, plain())[1:6, 1:9].astype(float)
     average = RGB[:28].reshape(7, 4, 10, 4, 3).mean(axis=(1, 3))[1:6, 1:9]

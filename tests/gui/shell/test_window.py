@@ -485,7 +485,8 @@ def test_figures_are_shown(shell: Any) -> None:
 @pytest.mark.parametrize(
     ("quality", "text", "tip"),
     [
-        (LiveQuality(24.0, 320, None, full=False, holds=True), "568 × 320 · holds 24 fps", "Live rate"),
+        (LiveQuality(24.0, 320, None, full=False, holds=True), "568 × 320 · for 24 fps", "Live rate"),
+        (LiveQuality(24.0, 320, None, full=True, holds=None), "568 × 320 · for 24 fps", "Live rate"),
         (LiveQuality(30.0, 192, 4, full=False, holds=False), "568 × 320 · below 30 fps", "Only 4 earlier frames"),
         (LiveQuality(30.0, 480, None, full=True, holds=True), "568 × 320 · full", "Nothing had to be left out"),
         (None, "568 × 320", "Working size"),

@@ -251,6 +251,9 @@ class FakeTracker:
         self.short_side = short_side
         self.sizes.append((short_side, references))
 
+    def refresh(self, frame: Frame, mask: Mask, touched: Collection[int]) -> None:
+        self._note(("refresh", frame.index))
+
     def release_memory(self) -> None: ...
 
     @property

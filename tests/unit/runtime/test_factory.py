@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 import torch
@@ -59,6 +60,33 @@ def test_tensors_leave_a_core_to_the_window(monkeypatch):
         assert threads.thread_count() == expected
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
     assert threads.thread_count() == 5
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have a niceness of their own on Linux only")
+def test_helpers_give_way_and_nobody_else_does():
+    end, started = threading.Event(), []
+
+    def helper():
+        started.append(threading.get_native_id())
+        end.wait(10)
+
+    def start():
+        thread = threading.Thread(target=helper)
+        thread.start()
+        return thread
+
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    others = [start()]
+    with threads.helpers_give_way():
+        others.append(start())
+    try:
+        own = threading.get_native_id()
+        found = [os.getpriority(os.PRIO_PROCESS, thread) for thread in (own, *started)]
+        assert found == [before, before, min(19, before + threads.NICER)]
+    finally:
+        end.set()
+        for thread in others:
+            thread.join()
 
 
 def test_a_session_can_be_made_without_importing_torch(repo_root):

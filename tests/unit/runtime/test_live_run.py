@@ -17,7 +17,7 @@ from engine.runtime.live_run import run_live
 from engine.tracker import Tracker
 from engine.video.file import VideoFileSource
 from tests.unit.runtime.fakes import FakeLive
-from tests.unit.runtime.test_tuner import Embedder
+from tests.unit.runtime.test_tuner import Embedder, one_thread  # noqa: F401 - a fixture of every test here
 
 
 def make(embedder):

@@ -224,7 +224,8 @@ def test_another_target_is_reached_in_three_seconds() -> None:
 def test_what_cannot_be_held_is_said() -> None:
     run = Run(Machine(1.0), start=position_of(320)).until(10)
     assert run.controller.position == 0
-    assert not run.controller.holds
+    assert run.controller.holds is False
+    assert QualityController(LEVELS, 0).holds is None
     assert Run(Machine(0.02), start=position_of(320)).until(10).controller.holds
 
 

@@ -90,6 +90,15 @@ class LargeLive(FakeLive):
         return None if frame is None else frame_at(frame.index, frame.time_s)
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Tensors this small are no quicker with more, and much slower where other tests run beside."""
+    former = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(former)
+
+
 @pytest.fixture(params=[torch.OutOfMemoryError, MemoryError])
 def short_of_memory(request) -> Embedder:
     return Embedder(ROOM_AT_240, request.param)
@@ -295,9 +304,21 @@ def test_a_size_the_user_chose_and_files_are_left_alone():
     run(tuner, tracker, clock, 1.0, 20)
     assert tracker.short_side == 360
     assert tuner.live_quality is None
-    tracker = Tracker(Embedder(), ROBUST)
     tuner.begin(tracker, EngineConfig(), CAMERA, live=False)
     run(tuner, tracker, clock, 1.0, 20)
+    assert tracker.short_side == 480
+
+
+def test_a_size_given_up_for_one_source_is_tried_again_for_the_next():
+    embedder = Embedder(ROOM_AT_240)
+    tracker, tuner = Tracker(embedder, ROBUST), Tuner(lambda *_: None, lambda: 0.0)
+    config = EngineConfig(working_size=480)
+    tuner.begin(tracker, config, CAMERA, live=False)
+    tuner.attempt(tracker, lambda: tracker.step(frame_at(0), mask_at(0)))
+    tuner.begin(tracker, config, CAMERA, live=False)
+    assert tracker.short_side == 240
+    tuner.forget()
+    tuner.begin(tracker, config, CAMERA, live=False)
     assert tracker.short_side == 480
 
 
@@ -338,6 +359,37 @@ def test_size_and_rate_change_on_the_way_without_a_new_tracker(drive):
     assert driver.session.stats().bank_frames == (1, 4)
 
 
+def test_keyframes_are_seen_anew_at_another_size_one_with_each_frame(drive):
+    seen = []
+
+    class Watching(Tracker):
+        def refresh(self, frame, mask, touched):
+            seen.append((frame.index, self.short_side, frozenset(touched)))
+            super().refresh(frame, mask, touched)
+
+        def step(self, frame, mask=None, *, touched=None):
+            seen.append((frame.index, self.short_side, None))
+            return super().step(frame, mask, touched=touched)
+
+    driver = drive({"clip.mp4": LargeFile(9)}, make_tracker=lambda config: Watching(Embedder(), ROBUST))
+    driver.wait_ready()
+    driver.open("clip.mp4")
+    driver.paint(mask_at(0), touched=(3, 7))
+    driver.session.seek(2)
+    driver.wait_shown(2)
+    driver.paint(mask_at(2), touched=(3,))
+    driver.session.track(until=4)
+    driver.wait_event(TrackingFinished)
+    driver.session.configure(EngineConfig(working_size=240))
+    driver.session.track(until=7)
+    driver.wait_event(TrackingFinished, 2)
+    after = [entry for entry in seen if entry[1] == 240]
+    assert after == [
+        (2, 240, {3}), (5, 240, None), (0, 240, {3, 7}), (6, 240, None), (7, 240, None),
+    ]  # fmt: skip
+    assert all(agrees(driver.session.mask_at(index)[0], index) for index in range(2, 8))
+
+
 def test_frames_arrive_at_the_tracker_with_their_small_picture(drive):
     """Resized by the thread that reads them, while the engine works on the frame before."""
     embedder, seen = Embedder(), []
@@ -347,7 +399,11 @@ def test_frames_arrive_at_the_tracker_with_their_small_picture(drive):
             seen.append(frame)
             return super().step(frame, mask, touched=touched)
 
-    driver = drive({"clip.mp4": LargeFile(4)}, make_tracker=lambda config: Watching(embedder, ROBUST, working_size=240))
+    driver = drive(
+        {"clip.mp4": LargeFile(4)},
+        config=EngineConfig(working_size=240),
+        make_tracker=lambda config: Watching(embedder, ROBUST, working_size=240),
+    )
     driver.wait_ready()
     driver.open("clip.mp4")
     driver.paint(mask_at(0), touched=(3, 7))
