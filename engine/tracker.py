@@ -154,18 +154,18 @@ class Tracker:
             return
         cells = self._embed(frame, {})
         propagator = self._propagator_for(cells)
-        bank, keys, painted = propagator.bank, propagator.stored_keys(cells), self._labels_of(mask, cells)
+        bank, painted = propagator.bank, self._labels_of(mask, cells)
         flags = self._column_flags(touched)
         before, processed = (list(bank.keyframes), list(bank.recent)), bank.processed
         order = [slot.frame_index for slot in bank.keyframes]
         former, recent = bank.keyframes[order.index(frame.index)], bank.find_recent(frame.index)
         try:
-            bank.set_keyframe(frame.index, keys, painted, former.known & flags)  # what it knows of others stays
+            bank.set_keyframe(frame.index, cells, painted, former.known & flags)  # what it knows of others stays
             bank.keyframes.sort(key=lambda slot: order.index(slot.frame_index))
             if recent is not None:
-                own = bank.cells(recent, is_recent=True)[1]
+                own = bank.cells(recent)[1]
                 labels = torch.where(flags.to(own.device), painted.to(own.dtype), own)
-                new = bank.add_recent(frame.index, keys, labels, recent.known, recent.is_keyframe)
+                new = bank.add_recent(frame.index, cells, labels, recent.known, recent.is_keyframe)
                 new.position, bank.processed = recent.position, processed
                 bank.recent.sort(key=lambda slot: slot.position)
         except BaseException:  # memory ran out: what was remembered is still there
