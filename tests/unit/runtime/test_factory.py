@@ -101,9 +101,11 @@ def test_openmp_is_told_before_torch_comes(repo_root):
     code = (
         "import os, sys; from engine.runtime.session import _create_tracker; from engine.runtime.config import *;"
         "seen = []; sys.meta_path.insert(0, type('F', (), {'find_spec': staticmethod(lambda name, *a:"
-        " seen.append(os.environ.get('OMP_WAIT_POLICY')) if name == 'torch' else None)}));"
-        "_create_tracker(EngineConfig(device='cpu'), lambda *a: None); sys.exit(seen[0] != 'PASSIVE')"
+        " seen.append('GOMP_SPINCOUNT' in os.environ or os.environ.get('OMP_WAIT_POLICY') == 'PASSIVE')"
+        " if name == 'torch' else None)}));"
+        "_create_tracker(EngineConfig(device='cpu'), lambda *a: None); sys.exit(not seen[0])"
     )
-    env = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}  # conftest sets it
+    told = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")  # conftest tells
+    env = {name: value for name, value in os.environ.items() if name not in told}
     answer = subprocess.run([sys.executable, "-c", code], timeout=100, check=False, cwd=repo_root, env=env)
     assert answer.returncode == 0
