@@ -8,6 +8,7 @@ import torch
 
 from engine.errors import DeviceError
 from engine.propagation.recipe import get_recipe
+from engine.runtime.backends import load_backend
 from engine.runtime.config import EngineConfig
 from engine.runtime.threads import thread_count
 from engine.tracker import Tracker
@@ -22,7 +23,8 @@ def create_tracker(config: EngineConfig, progress: Callable[[str, float | None],
         progress: called with a text and the fraction done (None where it is unknown).
 
     Raises:
-        ModelError: unknown model, absent device, weights missing, wrong or untrained.
+        ModelError: unknown model, absent device, weights missing, wrong or untrained; the backend asked for by name
+            cannot run here.
         UserError: unknown recipe.
         DeviceError: the model does not fit into the device's memory, or the device's driver fails.
     """
@@ -32,7 +34,12 @@ def create_tracker(config: EngineConfig, progress: Callable[[str, float | None],
     if device.type == "cpu":
         torch.set_num_threads(thread_count())
     try:
-        embedder = load_embedder(spec.name, device, best_dtype(device), config.weights, progress)
+        loaded = load_backend(
+            config,
+            device,
+            lambda: load_embedder(spec.name, device, best_dtype(device), config.weights, progress),
+            progress,
+        )
     except torch.OutOfMemoryError as error:
         raise DeviceError(
             f"The model {spec.name} does not fit into the memory of {device}.", "Choose a smaller one or --device cpu."
@@ -42,4 +49,6 @@ def create_tracker(config: EngineConfig, progress: Callable[[str, float | None],
             raise
         reason = str(error).splitlines()[0]
         raise DeviceError(f"The device {device} failed: {reason}.", "Update its driver or use --device cpu.") from error
-    return Tracker(embedder, recipe, working_size=config.working_size)
+    tracker = Tracker(loaded.embedder, recipe, working_size=config.working_size)
+    tracker.notice = loaded.notice
+    return tracker

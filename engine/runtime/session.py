@@ -26,6 +26,7 @@ from engine.runtime.config import EngineConfig
 from engine.runtime.core import SessionCore
 from engine.runtime.editing import Editing
 from engine.runtime.engine_worker import EngineWorker, Progress, TrackerFactory
+from engine.runtime.idle_tune import IdleTune
 from engine.runtime.messages import (
     DisplayItem,
     Event,
@@ -82,12 +83,15 @@ class Session:
         self._editing = Editing(self._core, self._transport)
         self._engine = self._new_engine(config)
         self._writer = WriterWorker(self._core, opener)
+        self._idle_tune = IdleTune(self._core, lambda: self._config) if create_tracker is _create_tracker else None
 
     # -- life cycle --------------------------------------------------------------------------------------------
     def start(self) -> None:
         """Start the worker threads; the engine thread begins to import torch and load the model (EngineProgress)."""
         self._writer.start()
         self._engine.start()
+        if self._idle_tune is not None:
+            self._idle_tune.start()
 
     def shutdown(self, timeout_s: float = 5.0) -> bool:
         """Stop event, wake mailboxes, join. True when every thread ended in time. Idempotent."""
@@ -97,7 +101,7 @@ class Session:
             self._core.wanted = None
             captures = self._sources.stop()
             self._core.cancel_job()
-            workers = [*captures, self._engine, self._writer]
+            workers = [*captures, self._engine, self._writer, *([self._idle_tune] if self._idle_tune else [])]
         for worker in workers:
             worker.stop()
         ended = [worker.join(max(0.0, deadline - time.monotonic())) for worker in workers]
