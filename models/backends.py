@@ -115,7 +115,7 @@ def load_exported(
         DisagreementError: the int8 model was made but must not be used.
         ModelError: onnx or onnxruntime is missing, the device cannot do int8, or the weights are not right.
     """
-    from models.onnx_backend import OnnxEmbedder
+    from models.onnx_backend import OnnxEmbedder, runtime
 
     if backend == ONNX_INT8 and device.type != "cpu":
         raise ModelError("The int8 backend is for the CPU.", "Use --backend onnx, or --device cpu.")
@@ -126,6 +126,7 @@ def load_exported(
     def opened() -> OnnxEmbedder:
         return OnnxEmbedder(path, device=device, dtype=dtype, expected_name=model, threads=threads)
 
+    runtime()
     if not prepare:
         return _checked(opened())
     _export(backend, model, weights, frames, progress)
@@ -134,9 +135,7 @@ def load_exported(
     except DisagreementError:
         raise
     except ModelError:
-        if not path.is_file():
-            raise  # onnxruntime is missing, not the file damaged
-        path.unlink()
+        path.unlink(missing_ok=True)  # damaged
     _export(backend, model, weights, frames, progress)
     return _checked(opened())
 

@@ -116,6 +116,15 @@ class _EmbedModule(nn.Module):
         return self._embed(rgb)
 
 
+def runtime() -> Any:
+    """The onnxruntime package; ModelError when it is missing."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ModelError("Running an ONNX model needs onnxruntime.", "Run: pip install onnxruntime") from error
+    return onnxruntime
+
+
 class OnnxEmbedder:
     """A `DetailedEmbedder` (see `models.embedder`) that runs a file of `export_onnx`.
 
@@ -148,10 +157,7 @@ class OnnxEmbedder:
         Raises:
             ModelError: onnxruntime is missing, or the file is unreadable, not LiveMask's, or of another model.
         """
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise ModelError("Running an ONNX model needs onnxruntime.", "Run: pip install onnxruntime") from error
+        onnxruntime = runtime()
         if not path.is_file():
             raise ModelError(f"The model file {path} does not exist.", "Check the path.")
         self._device = torch.device(device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import torch
@@ -14,6 +15,8 @@ from engine.runtime.threads import thread_count
 from engine.tracker import Tracker
 from models.device import best_dtype, resolve_device
 from models.registry import DEFAULT_MODEL, get_spec, load_embedder
+
+log = logging.getLogger(__name__)
 
 
 def create_tracker(config: EngineConfig, progress: Callable[[str, float | None], None] | None = None) -> Tracker:
@@ -51,4 +54,6 @@ def create_tracker(config: EngineConfig, progress: Callable[[str, float | None],
         raise DeviceError(f"The device {device} failed: {reason}.", "Update its driver or use --device cpu.") from error
     tracker = Tracker(loaded.embedder, recipe, working_size=config.working_size)
     tracker.notice = loaded.notice
+    if loaded.notice:
+        log.warning("%s", loaded.notice)  # stderr on the command line; the window shows it and keeps it in its log
     return tracker
