@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from models.cache import cache_dir
 from models.embedder import DetailedEmbedder, Embedder
 from models.errors import ModelError
 
@@ -169,7 +170,7 @@ class OnnxEmbedder:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         wanted = _PROVIDERS.get(self._device.type, ())
         offered = [name for name in wanted if name in onnxruntime.get_available_providers()]
-        providers = [(name, _provider_options(name, self._device, path)) for name in offered]
+        providers = [(name, _provider_options(name, self._device)) for name in offered]
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=[*providers, _CPU])
         except Exception as error:  # onnxruntime's errors share no other base class
@@ -210,9 +211,10 @@ class OnnxEmbedder:
 
     @property
     def backend_text(self) -> str:
-        """Such as "int8, ONNX Runtime" or "fp32, ONNX Runtime with TensorRT", for the user to read."""
+        """Such as "int8, ONNX Runtime" or "fp32, ONNX Runtime with CUDA", for the user to read."""
         provider = _PROVIDER_NAMES.get(self.provider)
-        return f"{self.precision}, ONNX Runtime" + (f" with {provider}" if provider else "")
+        precision = "fp16" if self.provider == _TENSORRT else self.precision
+        return f"{precision}, ONNX Runtime" + (f" with {provider}" if provider else "")
 
     @torch.inference_mode()
     def embed(self, rgb: torch.Tensor) -> torch.Tensor:
@@ -251,12 +253,14 @@ class OnnxEmbedder:
         return [tensor.to(self._device, self._dtype) for tensor in outputs.values()]
 
 
-def _provider_options(provider: str, device: torch.device, path: Path) -> dict[str, str]:
+def _provider_options(provider: str, device: torch.device) -> dict[str, str]:
     if provider not in (_TENSORRT, _CUDA):
         return {}
     options = {"device_id": str(device.index or 0)}
-    if provider == _TENSORRT:  # building an engine takes minutes: it is kept beside the model
-        folder = str(path.absolute().parent)
+    if provider == _TENSORRT:
+        # Building an engine takes minutes, so it is kept: in our own cache, never beside a file that came from
+        # somewhere, because an engine is code.
+        folder = str(cache_dir() / "tensorrt")
         options |= {"trt_fp16_enable": "True", "trt_engine_cache_enable": "True", "trt_engine_cache_path": folder}
     return options
 

@@ -221,7 +221,7 @@ def test_an_unknown_backend_is_told() -> None:
     ],
 )
 def test_providers_are_tried_in_order_and_the_fallback_is_told(
-    working: list[str], provider: str, message: str, weights: Path, monkeypatch: pytest.MonkeyPatch
+    working: list[str], provider: str, message: str, weights: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import onnxruntime
 
@@ -251,4 +251,20 @@ def test_providers_are_tried_in_order_and_the_fallback_is_told(
         "TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider",
     )  # fmt: skip
     assert its_options["device_id"] == cuda_options["device_id"] == "1"
-    assert its_options["trt_engine_cache_path"] == str(export_path(ONNX, DEFAULT_MODEL, weights).parent)
+    assert Path(its_options["trt_engine_cache_path"]).is_relative_to(
+        cache
+    )  # an engine is code: never the model's folder
+
+
+@pytest.mark.cuda
+def test_a_card_gives_what_the_processor_gives(weights: Path) -> None:
+    device = torch.device("cuda", 0)
+    embedder = load_exported(ONNX, DEFAULT_MODEL, device, torch.float32, weights, frames, lambda *_: None)
+    assert embedder.provider != "CPUExecutionProvider"
+    rgb = as_input(75, 102)
+    for found, wanted in zip(
+        embedder.embed_detailed(rgb.to(device)), load(ONNX, weights).embed_detailed(rgb), strict=True
+    ):
+        assert found is not None
+        assert found.device == device
+        torch.testing.assert_close(found.cpu(), wanted, rtol=0, atol=2e-2)
