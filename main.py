@@ -42,6 +42,7 @@ COMMANDS: dict[str, Command] = {
     "explain": Command("engine.commands.explain", "show which earlier frames decided the label of a pixel"),
     "train": Command("engine.commands.train", "train an embedding network on annotated videos or stills"),
     "bench": Command("engine.commands.bench", "measure the speed of this machine, stage by stage"),
+    "tune": Command("engine.commands.tune", "measure what runs the network fastest here, and remember it"),
     "models": Command("engine.commands.models", "list the networks that can track"),
     "doctor": Command("engine.commands.doctor", "check this machine and say what to mend"),
 }

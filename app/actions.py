@@ -209,6 +209,7 @@ TABLE: tuple[ActionSpec | MenuSlot, ...] = (
     MenuSlot("working_size", "&Working size", "Engine"),
     MenuSlot("live_rate", "&Live rate", "Engine"),
     MenuSlot("device", "&Device", "Engine"),
+    MenuSlot("backend", "&Backend", "Engine"),
     MenuSlot("recipe", "&Recipe", "Engine"),
     ActionSpec("keys", "&Keys and mouse", ("F1",), "Every key and mouse button on one sheet", "Help", "keyboard"),
     ActionSpec("remap_keys", "Chan&ge keys…", (), "Give the actions keys of your own", "Help"),

@@ -109,6 +109,7 @@ def make_window(options: argparse.Namespace, log_file: Path | None) -> MainWindo
         device=options.device,
         working_size=options.size,
         weights=getattr(options, "weights", None),
+        backend=getattr(options, "backend", "auto"),
     )
     config = merged_config(asked, settings)
     session = Session(config, autosave_dir=data_folder() / "autosave")

@@ -127,6 +127,14 @@ class Settings:
         self._store.setValue("engine/device", value)
 
     @property
+    def backend(self) -> str:
+        return self._text("engine/backend", "auto") or "auto"
+
+    @backend.setter
+    def backend(self, value: str) -> None:
+        self._store.setValue("engine/backend", value)
+
+    @property
     def working_size(self) -> int | None:
         return int(self._number("engine/working_size", 0, 0, 4320)) or None
 

@@ -16,7 +16,7 @@ from engine.propagation.labels import labels_to_mask, mask_to_labels, object_con
 from engine.propagation.propagator import Propagator
 from engine.propagation.recipe import Recipe
 from engine.types import Frame, Mask, SegmentationResult
-from models.device import describe_device
+from models.device import describe_backend, describe_device
 from models.embedder import DetailedEmbedder, Embedder
 from models.upsampler import FACTOR, enlarge
 
@@ -50,6 +50,7 @@ class Tracker:
         self._columns: dict[int, int] = {}  # object id -> label column
         self._last_evicted: int | None = None
         self._references: int | None = None
+        self.notice = ""  # what the user should know of how this tracker was made
 
     @classmethod
     def load(cls, config: EngineConfig | None = None) -> Tracker:
@@ -334,8 +335,8 @@ class Tracker:
 
     @property
     def device_text(self) -> str:
-        """Such as "cpu (bf16)" or "cuda:0 NVIDIA H100 (fp16)"."""
-        return describe_device(self.embedder.device, self.embedder.dtype)
+        """Such as "cpu (bf16, PyTorch)" or "cuda:0 NVIDIA H100 (fp16, PyTorch)"."""
+        return describe_device(self.embedder.device, describe_backend(self.embedder))
 
     # -- for projects, which keep the memory (engine.project.bank_state) ---------------------------------------
     @property

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 
 from models.errors import ModelError
+
+if TYPE_CHECKING:
+    from models.embedder import Embedder
 
 _DTYPE_NAMES = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32"}
 # Volta (7.0) brought fp16 tensor cores; before it half precision is slower than single.
@@ -59,8 +64,16 @@ def cpu_has_bf16() -> bool:
     return any(bool(getattr(torch.cpu, check)()) for check in checks if hasattr(torch.cpu, check))
 
 
-def describe_device(device: torch.device, dtype: torch.dtype) -> str:
-    """Such as "cpu (bf16)" or "cuda:0 NVIDIA H100 (fp16)"."""
-    dtype_name = _DTYPE_NAMES.get(dtype, str(dtype).removeprefix("torch."))
+def describe_backend(embedder: Embedder) -> str:
+    """What runs the network in which precision: "bf16, PyTorch" or "int8, ONNX Runtime"."""
+    return str(getattr(embedder, "backend_text", "")) or f"{dtype_name(embedder.dtype)}, PyTorch"
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    return _DTYPE_NAMES.get(dtype, str(dtype).removeprefix("torch."))
+
+
+def describe_device(device: torch.device, dtype: torch.dtype | str) -> str:
+    """Such as "cpu (bf16)" or "cuda:0 NVIDIA H100 (fp16)"; `dtype` may be the text of `describe_backend`."""
     model = f" {torch.cuda.get_device_name(device)}" if device.type == "cuda" else ""
-    return f"{device}{model} ({dtype_name})"
+    return f"{device}{model} ({dtype if isinstance(dtype, str) else dtype_name(dtype)})"

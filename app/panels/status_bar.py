@@ -105,7 +105,14 @@ class StatusBar(QStatusBar):
                "The newest frame is always taken next, so the picture does not fall behind."),
             2,
         )  # fmt: skip
-        self.device = Figure(tr("Device"), tr("Where the network runs, and in which number format."), 6)
+        self.device = Figure(
+            tr("Device"),
+            tr(
+                "Where the network runs, in which number format, and what runs it.\n"
+                "Menu Engine, Device and Backend change it."
+            ),
+            6,
+        )
         self.model = Figure(tr("Model"), tr("The network that compares pixels. Menu Engine, Model changes it."), 5)
         self.working_size = Figure(
             tr("Working size"),

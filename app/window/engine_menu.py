@@ -1,4 +1,4 @@
-"""The Engine menu: model, working size, live rate, device, recipe."""
+"""The Engine menu: model, working size, live rate, device, backend, recipe."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from app.settings import Settings
 from engine.project.state import ProjectEngine
 from engine.runtime.catalog import (
     CatalogModel,
+    list_backends,
     list_devices,
     list_live_rates,
     list_models,
@@ -24,6 +25,12 @@ from engine.runtime.catalog import (
 from engine.runtime.config import EngineConfig
 
 _DEVICE_NAMES = {"auto": "&Auto", "cpu": "&CPU", "cuda": "&NVIDIA GPU (CUDA)", "mps": "Apple &GPU (MPS)"}
+_BACKEND_NAMES = {
+    "auto": "&Auto (the fastest here)",
+    "torch": "&PyTorch",
+    "onnx": "&ONNX Runtime",
+    "onnx-int8": "ONNX Runtime, &int8",
+}
 
 
 def merged_config(options: EngineConfig, settings: Settings) -> EngineConfig:
@@ -43,6 +50,9 @@ def merged_config(options: EngineConfig, settings: Settings) -> EngineConfig:
         working_size=options.working_size or size,
         weights=options.weights or weights,
         live_rate=rate,
+        backend=(settings.backend if settings.backend in list_backends() else "auto")
+        if options.backend == "auto"
+        else options.backend,
     )
 
 
@@ -74,6 +84,8 @@ class EngineMenu(QObject):
         self._enable_live_rate()
         devices = [(_DEVICE_NAMES[name], name) for name in list_devices()]
         self._fill(menus["device"], devices, config.device, self.choose_device)
+        backends = [(_BACKEND_NAMES[name], name) for name in list_backends()]
+        self._fill(menus["backend"], backends, config.backend, self.choose_backend)
         recipes: list[tuple[str, str | None]] = [(self.tr("As the &model suggests"), None)]
         recipes += [(name, name) for name in list_recipes()]
         self._fill(menus["recipe"], recipes, config.recipe, self.choose_recipe)
@@ -152,6 +164,10 @@ class EngineMenu(QObject):
     def choose_device(self, device: str) -> None:
         self._settings.device = device
         self._apply(replace(self._config, device=device))
+
+    def choose_backend(self, backend: str) -> None:
+        self._settings.backend = backend
+        self._apply(replace(self._config, backend=backend))
 
     def choose_recipe(self, recipe: str | None) -> None:
         self._settings.recipe = recipe

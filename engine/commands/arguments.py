@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from models.backends import BACKENDS
+
 if TYPE_CHECKING:
     from engine.runtime.config import EngineConfig
 
@@ -13,7 +15,7 @@ WORKING_SIZES = (240, 320, 360, 480)
 
 
 def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
-    """--model, --weights, --recipe, --size and --device, as `engine.runtime.config.EngineConfig` has them."""
+    """--model, --weights, --recipe, --size, --device, --backend, as `engine.runtime.config.EngineConfig` has them."""
     group = parser.add_argument_group("engine")
     group.add_argument("--model", metavar="NAME", help="which network (see: main.py models); default: the bundled one")
     group.add_argument("--weights", type=Path, metavar="FILE", help="your own weights for the model")
@@ -25,6 +27,12 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"short side to work at: auto, {', '.join(map(str, WORKING_SIZES))}",
     )
     group.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda, cuda:1 or mps")
+    group.add_argument(
+        "--backend",
+        choices=BACKENDS,
+        default="auto",
+        help="what runs the network; auto: the fastest here, once main.py tune has measured",
+    )
 
 
 def engine_config(options: argparse.Namespace) -> EngineConfig:
@@ -37,6 +45,7 @@ def engine_config(options: argparse.Namespace) -> EngineConfig:
         device=options.device,
         working_size=options.size,
         weights=options.weights,
+        backend=options.backend,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from engine.doctor import compute, host, media, packages, screen, storage
+from engine.doctor import backends, compute, host, media, packages, screen, storage
 from engine.doctor.check import Check, Status
 
 Probe = Callable[[], Sequence[Check]]
@@ -20,6 +20,7 @@ PROBES: tuple[Probe, ...] = (
     compute.graphics_driver,
     compute.processor,
     compute.memory_bank,
+    backends.measured_backends,
     storage.bundled_weights,
     storage.cache_folder,
     storage.disk_space,

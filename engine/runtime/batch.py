@@ -301,6 +301,7 @@ def _settings(config: EngineConfig, resize_mask: bool) -> dict[str, str]:
         "weights": weights_sha256(config),
         "recipe": config.recipe or spec.default_recipe,
         "size": str(config.working_size or "auto"),
+        "backend": config.backend,
         "resize mask": str(resize_mask),
     }
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from engine.commands.arguments import WORKING_SIZES
 from engine.propagation.recipe import RECIPES
+from models.backends import BACKENDS
 from models.registry import DEFAULT_MODEL, get_spec, model_names
 
 LIVE_RATES = (15.0, 24.0, 30.0)
@@ -58,6 +59,11 @@ def list_recipes() -> tuple[str, ...]:
 def list_devices(system: str = sys.platform) -> tuple[str, ...]:
     """Kinds of device this system can have; which of them is there is known once torch is loaded."""
     return ("auto", "cpu", "mps") if system == "darwin" else ("auto", "cpu", "cuda")
+
+
+def list_backends() -> tuple[str, ...]:
+    """What `EngineConfig.backend` takes."""
+    return BACKENDS
 
 
 def list_live_rates() -> tuple[float, ...]:

@@ -16,6 +16,8 @@ class EngineConfig:
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
         working_size: short side in pixels the engine works at (240, 320, 360, 480), or None for auto.
         weights: the user's own weights file for the model, None for the model's own.
+        backend: "auto", "torch", "onnx" or "onnx-int8"; auto: the one measured to be fastest here (see
+            `engine.runtime.backends`).
         live_rate: frames per second to hold on live sources by choosing the working size, while that is automatic;
             None: every frame the source delivers.
     """
@@ -25,4 +27,5 @@ class EngineConfig:
     device: str = "auto"
     working_size: int | None = None
     weights: Path | None = None
+    backend: str = "auto"
     live_rate: float | None = 24.0

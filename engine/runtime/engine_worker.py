@@ -150,6 +150,8 @@ class EngineWorker(Worker):
         if self._tracker is None:
             self._tell(failure.message if failure is not None else "", ready=False)
             return
+        if failure is None and self._tracker.notice:
+            core.say(Severity.WARNING, self._tracker.notice)
         self._publish_facts()
         self._tell("Ready", ready=True)
         self._on_ready()

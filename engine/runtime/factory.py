@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import torch
 
 from engine.errors import DeviceError
 from engine.propagation.recipe import get_recipe
+from engine.runtime.backends import load_backend
 from engine.runtime.config import EngineConfig
 from engine.runtime.threads import helpers_give_way, thread_count
 from engine.tracker import Tracker
 from models.device import best_dtype, resolve_device
 from models.registry import DEFAULT_MODEL, get_spec, load_embedder
+
+log = logging.getLogger(__name__)
 
 
 def create_tracker(config: EngineConfig, progress: Callable[[str, float | None], None] | None = None) -> Tracker:
@@ -22,7 +26,8 @@ def create_tracker(config: EngineConfig, progress: Callable[[str, float | None],
         progress: called with a text and the fraction done (None where it is unknown).
 
     Raises:
-        ModelError: unknown model, absent device, weights missing, wrong or untrained.
+        ModelError: unknown model, absent device, weights missing, wrong or untrained; the backend asked for by name
+            cannot run here.
         UserError: unknown recipe.
         DeviceError: the model does not fit into the device's memory, or the device's driver fails.
     """
@@ -34,7 +39,12 @@ def create_tracker(config: EngineConfig, progress: Callable[[str, float | None],
         with helpers_give_way():
             torch.ones(1 << 20).add_(1)  # large enough for every helper to be started
     try:
-        embedder = load_embedder(spec.name, device, best_dtype(device), config.weights, progress)
+        loaded = load_backend(
+            config,
+            device,
+            lambda: load_embedder(spec.name, device, best_dtype(device), config.weights, progress),
+            progress,
+        )
     except torch.OutOfMemoryError as error:
         raise DeviceError(
             f"The model {spec.name} does not fit into the memory of {device}.", "Choose a smaller one or --device cpu."
@@ -44,4 +54,8 @@ def create_tracker(config: EngineConfig, progress: Callable[[str, float | None],
             raise
         reason = str(error).splitlines()[0]
         raise DeviceError(f"The device {device} failed: {reason}.", "Update its driver or use --device cpu.") from error
-    return Tracker(embedder, recipe, working_size=config.working_size)
+    tracker = Tracker(loaded.embedder, recipe, working_size=config.working_size)
+    tracker.notice = loaded.notice
+    if loaded.notice:
+        log.warning("%s", loaded.notice)  # stderr on the command line; the window shows it and keeps it in its log
+    return tracker

@@ -28,6 +28,7 @@ from engine.runtime.config import EngineConfig
 from engine.runtime.core import SessionCore
 from engine.runtime.editing import Editing
 from engine.runtime.engine_worker import EngineWorker, Progress, TrackerFactory
+from engine.runtime.idle_tune import IdleTune
 from engine.runtime.keeper import ProjectKeeper
 from engine.runtime.messages import (
     DisplayItem,
@@ -95,6 +96,7 @@ class Session:
         self._writer = WriterWorker(self._core, opener)
         self._keeper = ProjectKeeper(self._core, self._sources, self._configure_for, self._project_engine, autosave_dir)
         self._core.on_rest = self._keeper.poke
+        self._idle_tune = IdleTune(self._core, lambda: self._config) if create_tracker is _create_tracker else None
 
     # -- life cycle --------------------------------------------------------------------------------------------
     def start(self) -> None:
@@ -102,6 +104,8 @@ class Session:
         self._writer.start()
         self._keeper.start()
         self._engine.start()
+        if self._idle_tune is not None:
+            self._idle_tune.start()
 
     def shutdown(self, timeout_s: float = 5.0, *, keep_unsaved: bool = True) -> bool:
         """Save the project, stop event, wake mailboxes, join. True when every thread ended in time. Idempotent.
@@ -117,7 +121,7 @@ class Session:
             self._core.cancel_job()
             if first:
                 self._keeper.leave(keep_unnamed=keep_unsaved)
-            workers = [*captures, self._engine, self._writer]
+            workers = [*captures, self._engine, self._writer, *([self._idle_tune] if self._idle_tune else [])]
         self._keeper.stop()
         ended = [self._keeper.join(timeout_s * _KEEPER_SHARE)]  # it may have to hear from the engine yet
         for worker in workers:

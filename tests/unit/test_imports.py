@@ -119,7 +119,7 @@ def test_help_loads_nothing_slow(repo_root: Path) -> None:
         assert not loaded & (SLOW | {"PyQt6", "cv2", "numpy", "av"}), arguments
 
 
-def test_onnxruntime_is_imported_in_one_file_only(repo_root: Path) -> None:
+def test_onnxruntime_is_imported_where_it_is_wrapped_only(repo_root: Path) -> None:
     users = []
     for path in (*repo_root.glob("models/**/*.py"), *repo_root.glob("engine/**/*.py"), *repo_root.glob("app/**/*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -127,4 +127,4 @@ def test_onnxruntime_is_imported_in_one_file_only(repo_root: Path) -> None:
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             if any(name.partition(".")[0] == "onnxruntime" for name in names):
                 users.append(path.relative_to(repo_root).as_posix())
-    assert set(users) == {"models/onnx_backend.py"}
+    assert set(users) == {"models/onnx_backend.py", "models/onnx_quantise.py"}

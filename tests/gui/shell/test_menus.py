@@ -13,7 +13,15 @@ from PyQt6.QtWidgets import QApplication, QFileDialog, QMenu
 
 from app.dialogs.stream_dialog import StreamDialog, is_stream_url
 from app.window.cameras import CameraMenu
-from engine.runtime.catalog import list_devices, list_live_rates, list_models, list_recipes, list_working_sizes
+from app.window.engine_menu import merged_config
+from engine.runtime.catalog import (
+    list_backends,
+    list_devices,
+    list_live_rates,
+    list_models,
+    list_recipes,
+    list_working_sizes,
+)
 from engine.runtime.config import EngineConfig
 
 
@@ -75,6 +83,7 @@ def test_the_engine_menu_lists_what_the_catalog_knows(shell: Any) -> None:
     assert [a.data() for a in menus["live_rate"].actions()] == [*list_live_rates(), None]
     assert [a.data() for a in menus["live_rate"].actions() if a.isChecked()] == [24.0]
     assert [a.data() for a in menus["device"].actions()] == list(list_devices())
+    assert [a.data() for a in menus["backend"].actions()] == list(list_backends())
     assert [a.data() for a in menus["recipe"].actions()] == [None, *list_recipes()]
     (default,) = [model for model in list_models() if model.default]
     ticked = [a.data() for a in menus["model"].actions() if a.isChecked()]
@@ -90,6 +99,17 @@ def test_a_choice_is_applied_once(shell: Any) -> None:
     assert not sizes[0].isChecked()
     sizes[2].trigger()
     assert shell.session.names().count("configure") == 1
+
+
+def test_the_backend_is_applied_and_remembered(shell: Any) -> None:
+    actions = shell.window.menus["backend"].actions()
+    assert [a.data() for a in actions if a.isChecked()] == ["auto"]
+    next(a for a in actions if a.data() == "onnx-int8").trigger()
+    assert shell.session.calls[-1] == ("configure", EngineConfig(backend="onnx-int8"))
+    assert merged_config(EngineConfig(), shell.window.settings).backend == "onnx-int8"
+    assert merged_config(EngineConfig(backend="torch"), shell.window.settings).backend == "torch"
+    shell.window.settings.backend = "nonsense"
+    assert merged_config(EngineConfig(), shell.window.settings).backend == "auto"
 
 
 def test_a_live_rate_is_chosen_while_the_size_is_automatic(shell: Any) -> None:

@@ -39,6 +39,7 @@ class CopyingTracker:
     bank_frames = (1, 1)
     working_size = (160, 120)
     device_text = "cpu (copies)"
+    notice = ""
     embedder = SimpleNamespace(name="copies")
     recipe = SimpleNamespace(name="copies", references=5)
     short_side = 120

@@ -287,6 +287,7 @@ class FakeTracker:
     bank_bytes = 1000
     working_size = (WIDTH, HEIGHT)
     device_text = "cpu (fake)"
+    notice = ""
 
     @property
     def bank_frames(self) -> tuple[int, int]:
