@@ -106,7 +106,7 @@ def test_a_textured_object_is_followed_to_within_a_cell(tracker, motion):
     assert found.pixels.shape == (CLIP_HEIGHT, CLIP_WIDTH, 2)
     truth = np.broadcast_to(np.array(motion, np.float32), found.pixels.shape)
     assert found.cell == (8, 8)
-    assert found.in_cells(endpoint_error(found.pixels, truth, inside)) < 0.5
+    assert found.in_cells(endpoint_error(found.pixels, truth, inside)) < 1.0
     # An outside judge that knows nothing of embeddings agrees.
     assert found.in_cells(endpoint_error(found.pixels, dis_flow(first, second), inside)) < 0.5
 
