@@ -40,7 +40,7 @@ class StateRules:
 
     unsure_below: float = 0.5
     sure_above: float = 0.6
-    lost_below: float = 0.1
+    lost_below: float = 0.03  # an empty mask where the object is costs more than a wrong one where it is not
     lost_after: int = 2
     found_above: float = 0.5
     found_after: int = 2
