@@ -162,8 +162,28 @@ TABLE: tuple[ActionSpec | MenuSlot, ...] = (
     ActionSpec("frame_on_10", "10 frames &on", ("Shift+Right",), "Ten frames on", "Track/Go to"),
     ActionSpec("keyframe_previous", "Previous &keyframe", ("PgUp",), "The keyframe before", "Track/Go to"),
     ActionSpec("keyframe_next", "Next k&eyframe", ("PgDown",), "The keyframe after", "Track/Go to"),
+    ActionSpec(
+        "doubt_previous",
+        "Previous &unsure frame",
+        ("Shift+J",),
+        "Where an object was unsure or lost before",
+        "Track/Go to",
+    ),
+    ActionSpec(
+        "doubt_next", "Ne&xt unsure frame", ("J",), "Where an object next becomes unsure or is lost", "Track/Go to"
+    ),
     ActionSpec("to_start", "&Start", ("Home",), "The first frame", "Track/Go to", "to_start"),
     ActionSpec("to_end", "En&d", ("End",), "The last frame", "Track/Go to", "to_end"),
+    ActionSpec(
+        "lost_sound",
+        "Sound when an object is &lost",
+        (),
+        "Make a sound when a live object is lost",
+        "Track",
+        "",
+        True,
+        section=2,
+    ),
     ActionSpec("mark_in", "Set &in mark", ("I",), "Track backward no further than here", "Track", section=2),
     ActionSpec("mark_out", "Set &out mark", ("O",), "Track forward no further than here", "Track", section=2),
     ActionSpec("clear_marks", "Clear &marks", ("Shift+I",), "Track to the ends again", "Track", section=2),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from PyQt6.QtCore import QObject, Qt, QTimer, pyqtSignal
 
 from engine.export.formats import FORMATS
 from engine.export.request import ExportRequest
+from engine.object_state import ObjectState
 from engine.runtime.config import EngineConfig
 from engine.runtime.messages import (
     DisplayItem,
@@ -215,6 +216,9 @@ class EngineBridge(QObject):
 
     def confidences(self) -> dict[int, float]:
         return self._session.confidences()
+
+    def object_states(self) -> dict[int, Mapping[int, ObjectState]]:
+        return self._session.object_states()
 
     def explain(self, frame: Frame, x: int, y: int) -> None:
         self._session.explain(frame, x, y)

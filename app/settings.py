@@ -84,6 +84,15 @@ class Settings:
         self._store.setValue("view/opacity", value)
 
     @property
+    def lost_sound(self) -> bool:
+        """A sound when an object is lost in live use."""
+        return self._text("tracking/lost_sound", "false") == "true"
+
+    @lost_sound.setter
+    def lost_sound(self, value: bool) -> None:
+        self._store.setValue("tracking/lost_sound", "true" if value else "false")
+
+    @property
     def brush_radius(self) -> int:
         return int(self._number("paint/brush_radius", 14, 1, 300))
 

@@ -23,7 +23,8 @@ class Theme:
         window: bars and docks; surface: fields and lists; raised: buttons and hovered rows; canvas: around the picture.
         text, muted, disabled: three strengths of writing (disabled is exempt from the contrast rule, as in WCAG 1.4.3).
         accent: fill of the chosen thing, with on_accent written on it; link: accent as writing on window.
-        tracked, keyframe, stale: the timeline's three kinds of mask; unsure, lost: tracked with little confidence.
+        tracked, keyframe, stale: the timeline's three kinds of mask; unsure, lost: tracked with little confidence;
+            found: an object that is back after it was lost.
         live: the LIVE and REC marks.
         info, warning, error: edge and icon of a notice, all readable on surface.
     """
@@ -46,6 +47,7 @@ class Theme:
     stale: str
     unsure: str
     lost: str
+    found: str
     live: str
     info: str
     warning: str
@@ -75,6 +77,7 @@ DARK = Theme(
     stale="#7d8187",
     unsure="#efb04a",
     lost="#f0766b",
+    found="#6fb1f5",
     live="#ff6b5e",
     info="#7db7f0",
     warning="#efb04a",
@@ -100,6 +103,7 @@ LIGHT = Theme(
     stale="#9a9ea4",
     unsure="#e3a536",
     lost="#d95c50",
+    found="#2f7fd0",
     live="#c22f22",
     info="#1a64ad",
     warning="#8a5a00",

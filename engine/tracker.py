@@ -11,8 +11,11 @@ import numpy as np
 import torch
 
 from engine.errors import MaskError, OutOfMemoryError, SizeMismatchError
+from engine.object_state import ObjectState
 from engine.preparing import Preparation, picture_of_size, working_size
-from engine.propagation.labels import labels_to_mask, mask_to_labels, object_confidence, stored_labels
+from engine.propagation.confidence import Evidence
+from engine.propagation.labels import labels_to_mask, mask_to_labels, stored_labels
+from engine.propagation.presence import Presence
 from engine.propagation.propagator import Propagator
 from engine.propagation.recipe import Recipe
 from engine.types import Frame, Mask, SegmentationResult
@@ -51,6 +54,7 @@ class Tracker:
         self._last_evicted: int | None = None
         self._references: int | None = None
         self.notice = ""  # what the user should know of how this tracker was made
+        self._presence = Presence()
 
     @classmethod
     def load(cls, config: EngineConfig | None = None) -> Tracker:
@@ -133,9 +137,11 @@ class Tracker:
         if self.recipe.keyframes:
             evicted = bank.set_keyframe(frame.index, cells, labels, touched_columns)
             self._last_evicted = evicted.frame_index if evicted else None
+        self._presence.learn(cells, labels, {i: c for i, c in self._columns.items() if i in meant})
         timings["propagate"] = time.perf_counter() - started
         confidence = dict.fromkeys(present, 1.0)
-        return SegmentationResult(frame, mask.copy(), confidence, timings, is_keyframe=True)
+        states = dict.fromkeys(present, ObjectState.SURE)
+        return SegmentationResult(frame, mask.copy(), confidence, timings, is_keyframe=True, states=states)
 
     def _recall(self, frame: Frame, mask: Mask, object_ids: Collection[int]) -> None:
         if self._propagator is not None:
@@ -181,12 +187,20 @@ class Tracker:
         propagator = self._propagator_for(cells)
         labels, mass = propagator.propagate(cells, frame.index)
         ids = list(self._columns)
-        shown = labels[[self._columns[i] for i in ids]]
+        columns = list(self._columns.values())
+        shown = labels[columns]
         if upsampling is not None:
             shown = enlarge(shown, upsampling)
-            labels[[self._columns[i] for i in ids]] = torch.nn.functional.avg_pool2d(shown, FACTOR)
+            labels[columns] = torch.nn.functional.avg_pool2d(shown, FACTOR)
+        voted = propagator.from_keyframes
+        confidence, states = self._presence.look(cells, labels[columns], None if voted is None else voted[columns], ids)
+        lost = [i for i in ids if states[i] is ObjectState.LOST] if self.recipe.keyframes else []
+        if lost:
+            shown[[ids.index(i) for i in lost]] = 0
+            labels[[self._columns[i] for i in lost]] = 0
         stored = stored_labels(labels, mass, self.recipe.label_power)
-        known = self._column_flags(self._columns)
+        # Frames in which an object is lost do not speak about it, or they would outvote its keyframes when it is back.
+        known = self._column_flags([i for i in ids if i not in lost])
         propagator.bank.add_recent(frame.index, cells, stored, known)
         planes = shown.float().cpu().numpy()
         mass_plane = None if self.recipe.renormalise else mass.float().cpu().numpy()
@@ -195,7 +209,7 @@ class Tracker:
         started = time.perf_counter()
         mask = labels_to_mask(planes, mass_plane, ids, frame.height, frame.width)
         timings["upsample"] = time.perf_counter() - started
-        return SegmentationResult(frame, mask, object_confidence(planes, ids), timings)
+        return SegmentationResult(frame, mask, confidence, timings, states=states)
 
     @torch.inference_mode()
     def look_at(self, frame: Frame) -> tuple[Propagator, torch.Tensor, dict[int, int]]:
@@ -239,6 +253,7 @@ class Tracker:
     def delete_object(self, object_id: int) -> None:
         """Remove an object from every reference; its pixels count as background from now on."""
         column = self._columns.pop(object_id, None)
+        self._presence.forget([object_id])
         if column is not None and self._propagator is not None:
             self._propagator.bank.clear_column(column)
 
@@ -254,6 +269,7 @@ class Tracker:
 
         Frames further along would else be references for their own past, with all the tracker's errors on the way.
         """
+        self._presence.jump()
         if self._propagator is not None:
             self._propagator.bank.rewind(frame_index, direction)
 
@@ -286,12 +302,14 @@ class Tracker:
     @torch.inference_mode()
     def forget_tracked(self) -> None:
         """Drop every recent (tracked) reference; keyframes stay."""
+        self._presence.jump()
         if self._propagator is not None:
             self._propagator.bank.drop_recent()
 
     @torch.inference_mode()
     def reset(self) -> None:
         """Forget everything; keeps the model and the allocated memory."""
+        self._presence.forget()
         self._columns.clear()
         if self._propagator is not None:
             self._propagator.bank.clear()
@@ -305,6 +323,11 @@ class Tracker:
     def evicted_keyframe(self) -> int | None:
         """Frame index of the keyframe that gave way in the last step with a mask because the bank was full, or None."""
         return self._last_evicted
+
+    @property
+    def evidence(self) -> Mapping[int, Evidence]:
+        """Object id -> what the confidence of the last tracked frame was made of."""
+        return self._presence.meter.evidence
 
     @property
     def bank_bytes(self) -> int:

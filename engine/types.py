@@ -9,6 +9,8 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.object_state import ObjectState
+
 Rgb = NDArray[np.uint8]  # H x W x 3
 Mask = NDArray[np.uint8]  # H x W object ids, 0 = background
 
@@ -65,7 +67,8 @@ class SegmentationResult:
     Attributes:
         frame: the very frame the mask was made for.
         mask: H x W uint8 object ids at the frame's own size; read-only.
-        confidence: object id -> 0..1, how sure the propagation is of this object in this frame.
+        confidence: object id -> 0..1, how likely this object's mask is right (IoU of at least one half).
+        states: object id -> what that means to the user; of a lost object the mask shows nothing.
         timings: stage name -> seconds (preprocess, embed, propagate, upsample).
         is_keyframe: True when the user gave (part of) this mask.
     """
@@ -75,6 +78,7 @@ class SegmentationResult:
     confidence: Mapping[int, float] = field(default_factory=dict)
     timings: Mapping[str, float] = field(default_factory=dict)
     is_keyframe: bool = False
+    states: Mapping[int, ObjectState] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.mask.shape != self.frame.rgb.shape[:2] or self.mask.dtype != np.uint8:
@@ -82,3 +86,4 @@ class SegmentationResult:
         _freeze(self.mask)
         object.__setattr__(self, "confidence", MappingProxyType(dict(self.confidence)))
         object.__setattr__(self, "timings", MappingProxyType(dict(self.timings)))
+        object.__setattr__(self, "states", MappingProxyType(dict(self.states)))

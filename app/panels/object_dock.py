@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from PyQt6.QtCore import QSize, Qt
 from PyQt6.QtGui import QColor, QIcon, QKeyEvent, QKeySequence, QMouseEvent, QPainter, QPixmap
 from PyQt6.QtWidgets import (
@@ -18,10 +20,12 @@ from PyQt6.QtWidgets import (
 )
 
 from app.actions import Actions
-from app.icons import make_icon
+from app.icons import draw, make_icon
 from app.panels.controls import Button
+from app.panels.state_look import ICONS, state_color, state_word
 from app.state.objects import ObjectItem, ObjectList
 from app.theme import Theme
+from engine.object_state import ObjectState
 
 
 def swatch(color: tuple[int, int, int], size: int = 16) -> QIcon:
@@ -84,6 +88,8 @@ class ObjectRow(QFrame):
         self._key.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.name = NameEdit(item.name)
         self.name.editingFinished.connect(self._rename)
+        self.state = QLabel()
+        self.state.setFixedWidth(16)
         self.eye = Button()
         self.eye.clicked.connect(lambda: objects.set_visible(self.object_id, not self._item.visible))
         self.lock = Button()
@@ -96,6 +102,7 @@ class ObjectRow(QFrame):
         row.addWidget(self._key)
         row.addWidget(self._color)
         row.addWidget(self.name, 1)
+        row.addWidget(self.state)
         for button in (self.eye, self.lock, self.delete):
             button.setIconSize(QSize(16, 16))
             row.addWidget(button)
@@ -118,6 +125,18 @@ class ObjectRow(QFrame):
             if (style := self.style()) is not None:
                 style.unpolish(self)
                 style.polish(self)
+
+    def show_state(self, state: ObjectState | None, theme: Theme) -> None:
+        """How the object fares in the frame on display; None: not known."""
+        if state is None:
+            self.state.clear()
+            self.state.setToolTip("")
+            self.state.setAccessibleName("")
+            return
+        self.state.setPixmap(draw(ICONS[state], state_color(theme, state), 16))
+        text = self.tr("%1 is %2").replace("%1", self._item.name).replace("%2", state_word(state))
+        self.state.setToolTip(text)
+        self.state.setAccessibleName(text)
 
     def _label(self, item: ObjectItem, key: str) -> None:
         hint = f" ({key})" if key else ""
@@ -166,6 +185,7 @@ class ObjectDock(QDockWidget):
         self._objects = objects
         self._theme = theme
         self._rows: dict[int, ObjectRow] = {}
+        self._states: Mapping[int, ObjectState] = {}
         self.setTitleBarWidget(self._title(actions))
         self._empty = QLabel(
             self.tr("No objects yet.\n\nPaint on the picture: the first stroke makes object 1. N adds another one.")
@@ -228,6 +248,13 @@ class ObjectDock(QDockWidget):
         self.add_button.setIcon(make_icon("plus", theme.text, theme.disabled))
         self.refresh()
 
+    def show_states(self, states: Mapping[int, ObjectState]) -> None:
+        """How the objects fare in the frame on display (object id -> state)."""
+        if states != self._states:
+            self._states = dict(states)
+            for object_id, row in self._rows.items():
+                row.show_state(self._states.get(object_id), self._theme)
+
     def refresh(self) -> None:
         """Show the list as it is now; rows that stay keep their focus."""
         items = self._objects.items
@@ -243,6 +270,7 @@ class ObjectDock(QDockWidget):
                 self._column.insertWidget(position, row)
             selected = item.id == self._objects.selected_id
             row.show_item(item, position, selected, self._theme)
+            row.show_state(self._states.get(item.id), self._theme)
             if selected and row.isVisible():
                 self._area.ensureWidgetVisible(row, 0, 8)
         self._empty.setVisible(not items)

@@ -6,12 +6,27 @@ import time
 from collections.abc import Mapping
 
 from PyQt6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, pyqtSignal
-from PyQt6.QtGui import QColor, QFont, QMouseEvent, QPainter, QPaintEvent, QPen, QPixmap, QPolygonF, QResizeEvent
-from PyQt6.QtWidgets import QSizePolicy, QWidget
+from PyQt6.QtGui import (
+    QColor,
+    QFont,
+    QHelpEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QPixmap,
+    QPolygonF,
+    QResizeEvent,
+)
+from PyQt6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
+from app.panels.state_look import paint_state, state_word
+from app.panels.state_strips import StateStrips
 from app.panels.timeline_model import Span, TimelineModel, tick_step
 from app.panels.transport_bar import clock, timecode
+from app.state.objects import ObjectItem, ObjectList
 from app.theme import Theme
+from engine.object_state import ObjectState
 from engine.runtime.messages import MaskKind
 from engine.video.source import SourceInfo
 
@@ -19,6 +34,9 @@ _SIDE = 14.0
 _RULER = 15.0
 _BAR_TOP = 20.0
 _BAR_HEIGHT = 14.0
+_HEIGHT = 44
+_ROW_TOP, _ROW, _ROW_GAP = 39.0, 6.0, 2.0  # the strips of the objects, below the bar
+_MOST_ROWS = 6
 _LOST, _UNSURE, _SURE = 0.2, 0.55, 0.8  # confidences with colours of their own
 
 
@@ -37,6 +55,8 @@ class Timeline(QWidget):
         self._theme = theme
         self._info: SourceInfo | None = None
         self._model = TimelineModel()
+        self.strips = StateStrips()
+        self._objects: ObjectList | None = None
         self._current = 0
         self._hover: int | None = None
         self._live_since = 0.0
@@ -47,7 +67,34 @@ class Timeline(QWidget):
         self._small = font
 
     def sizeHint(self) -> QSize:  # noqa: N802
-        return QSize(400, 44)
+        return QSize(400, _HEIGHT + round(len(self._rows()) * (_ROW + _ROW_GAP)))
+
+    def set_objects(self, objects: ObjectList) -> None:
+        """Whose strips are shown, in which order and under which names."""
+        self._objects = objects
+        objects.changed.connect(self._rows_changed)
+        objects.selection_changed.connect(lambda _id: self._rows_changed())
+
+    def _rows_changed(self) -> None:
+        self.updateGeometry()
+        self._redraw()
+
+    def _rows(self) -> list[ObjectItem]:
+        """The objects with a strip: the first of the list, the selected one always among them."""
+        if self._objects is None or (self._info is not None and self._info.live):
+            return []
+        known = set(self.strips.object_ids)
+        items = [item for item in self._objects.items if item.id in known]
+        rows = items[:_MOST_ROWS]
+        selected = next((item for item in items if item.id == self._objects.selected_id), None)
+        if selected is not None and selected not in rows:
+            rows[-1] = selected
+        return rows
+
+    def row_box(self, position: int) -> QRectF:
+        """The place of a strip, in widget pixels."""
+        top = _ROW_TOP + position * (_ROW + _ROW_GAP)
+        return QRectF(_SIDE, top, self.width() - 2 * _SIDE, _ROW)
 
     # -- what is shown -----------------------------------------------------------------------------------------
     @property
@@ -61,10 +108,11 @@ class Timeline(QWidget):
     def show_source(self, info: SourceInfo | None) -> None:
         self._info = info
         self._model = TimelineModel(info.frame_count if info is not None else None)
+        self.strips = StateStrips()
         self._current, self._hover = 0, None
         self._live_since = time.monotonic()
         self._recording_since = None
-        self._redraw()
+        self._rows_changed()
 
     def show_frame(self, index: int) -> None:
         """Move the playhead."""
@@ -73,10 +121,16 @@ class Timeline(QWidget):
         self._current = index
         self.update()
 
-    def show_kinds(self, kinds: Mapping[int, MaskKind], confidence: Mapping[int, float]) -> None:
-        """`confidence`: tracked frame -> 0..1 of its least sure object."""
+    def show_kinds(
+        self,
+        kinds: Mapping[int, MaskKind],
+        confidence: Mapping[int, float],
+        states: Mapping[int, Mapping[int, ObjectState]] | None = None,
+    ) -> None:
+        """`confidence`: tracked frame -> 0..1 of its least sure object; `states`: frame -> object id -> state."""
         self._model.set_kinds(kinds, confidence)
-        self._redraw()
+        self.strips.set_states(states or {}, self._model.keyframes)
+        self._rows_changed()
 
     def show_marks(self, mark_in: int | None, mark_out: int | None) -> None:
         self._model.mark_in, self._model.mark_out = mark_in, mark_out
@@ -118,6 +172,20 @@ class Timeline(QWidget):
         if event.buttons() & Qt.MouseButton.LeftButton:
             self._seek(event.position().x())
         self.update()
+
+    def event(self, event: QEvent | None) -> bool:
+        if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
+            QToolTip.showText(event.globalPos(), self.tip_at(QPointF(event.pos())), self)
+            return True
+        return super().event(event)
+
+    def tip_at(self, place: QPointF) -> str:
+        """Which object's strip is there, and how the object fares in that frame; "" elsewhere."""
+        for position, item in enumerate(self._rows()):
+            if self.row_box(position).adjusted(-_SIDE, -1, _SIDE, 1).contains(place):
+                state = self.strips.state(self.index_at(place.x()), item.id)
+                return f"{item.name}: {state_word(state)}" if state is not None else item.name
+        return ""
 
     def leaveEvent(self, event: QEvent | None) -> None:  # noqa: N802
         self._hover = None
@@ -175,6 +243,8 @@ class Timeline(QWidget):
             self._draw_ruler(painter)
             for span in self._model.spans(int(bar.width())):
                 self._draw_span(painter, span)
+            for position, item in enumerate(self._rows()):
+                self._draw_strip(painter, position, item)
             self._draw_marks(painter, bar)
             for index in self._model.keyframes:
                 self._draw_diamond(painter, self.x_of(index))
@@ -203,6 +273,20 @@ class Timeline(QWidget):
         painter.fillRect(box, color)
         if span.kind is MaskKind.STALE:  # told apart without colour, too
             painter.fillRect(box, Qt.BrushStyle.BDiagPattern)
+
+    def _draw_strip(self, painter: QPainter, position: int, item: ObjectItem) -> None:
+        """One object's states, behind a dot of its colour."""
+        box = self.row_box(position)
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+        cell = max(box.width() / max(self._model.count - 1, 1), 1.0)
+        for span in self.strips.spans(item.id, self._model.count, int(box.width())):
+            left, right = self.x_of(span.first) - cell / 2, self.x_of(span.last) + cell / 2
+            paint_state(painter, QRectF(left, box.top(), right - left, box.height()), span.state, self._theme)
+        painter.restore()
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(*item.color))
+        painter.drawEllipse(QPointF(_SIDE / 2 - 1, box.center().y()), _ROW / 2, _ROW / 2)
 
     def _sureness(self, confidence: float) -> QColor:
         """From the tracked colour (sure) over amber to red (lost)."""

@@ -37,6 +37,7 @@ from app.window.motion import MotionController
 from app.window.opening import OpeningController
 from app.window.output import OutputController
 from app.window.projects import ProjectController
+from app.window.states import StatesController
 from app.window.tracking import TrackingController
 from engine.runtime.config import EngineConfig
 from engine.runtime.messages import Notice
@@ -88,6 +89,7 @@ class MainWindow(QMainWindow):
         self.stage.addWidget(self.canvas)
         self.transport = TransportBar(actions, theme)
         self.timeline = Timeline(theme)
+        self.timeline.set_objects(self.objects)
         central = QWidget()
         column = QVBoxLayout(central)
         column.setContentsMargins(0, 0, 0, 0)
@@ -112,6 +114,7 @@ class MainWindow(QMainWindow):
         bridge, actions, settings, canvas = self.bridge, self.actions_table, self.settings, self.canvas
         self.editing = EditingController(bridge, actions, canvas, self.objects)
         self.tracking = TrackingController(bridge, actions, canvas, self.transport, self.timeline)
+        self.states = StatesController(bridge, actions, self.object_dock, self.timeline, settings, self.tracking.go_to)
         self.engine_menu = EngineMenu(self.menus, bridge, settings, config, self)
         self.projects = ProjectController(
             bridge, actions, settings, self.objects, self.tracking, self.engine_menu, self
@@ -130,7 +133,15 @@ class MainWindow(QMainWindow):
     def _connect(self) -> None:
         bridge = self.bridge
         bridge.notice.connect(self.notices.show_notice)
-        for controller in (self.editing, self.tracking, self.projects, self.output, self.opening, self.explaining):
+        for controller in (
+            self.editing,
+            self.tracking,
+            self.states,
+            self.projects,
+            self.output,
+            self.opening,
+            self.explaining,
+        ):
             controller.notice.connect(self.notices.show_notice)
         bridge.source_opened.connect(self._on_source_opened)
         bridge.source_closed.connect(lambda: self._on_source_closed())

@@ -264,7 +264,9 @@ class TrackingController(QObject):
         started = time.perf_counter()
         live = self._bridge.live
         kinds: dict[int, MaskKind] = {} if live else self._bridge.mask_kinds()
-        self._timeline.show_kinds(kinds, {} if live else self._bridge.confidences())
+        self._timeline.show_kinds(
+            kinds, {} if live else self._bridge.confidences(), {} if live else self._bridge.object_states()
+        )
         # An hour of video takes its time to list; tracking must not wait for the time line.
         spent_ms = (time.perf_counter() - started) * 1000
         self._kinds_timer.setInterval(round(min(max(_KINDS_MS, spent_ms / _KINDS_SHARE), _KINDS_SLOWEST_MS)))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from engine.object_state import ObjectState
 from engine.project.mask_codec import EncodedMask, decode_mask, encode_mask, without_objects
 from engine.runtime.messages import MaskKind
 from engine.types import Mask
@@ -24,10 +25,12 @@ class Tracked:
     encoded: EncodedMask
     confidence: Mapping[int, float] = field(default_factory=dict)
     stale: bool = False
+    states: Mapping[int, ObjectState] = field(default_factory=dict)
 
     def without(self, object_ids: frozenset[int]) -> Tracked:
         confidence = {i: c for i, c in self.confidence.items() if i not in object_ids}
-        return replace(self, encoded=without_objects(self.encoded, object_ids), confidence=confidence)
+        states = {i: s for i, s in self.states.items() if i not in object_ids}
+        return replace(self, encoded=without_objects(self.encoded, object_ids), confidence=confidence, states=states)
 
 
 @dataclass(frozen=True)
@@ -232,14 +235,20 @@ class MaskStore:
             self._bytes = 0
 
     # -- the engine's results ------------------------------------------------------------------------------------
-    def put_tracked(self, index: int, encoded: EncodedMask, confidence: Mapping[int, float] | None = None) -> bool:
+    def put_tracked(
+        self,
+        index: int,
+        encoded: EncodedMask,
+        confidence: Mapping[int, float] | None = None,
+        states: Mapping[int, ObjectState] | None = None,
+    ) -> bool:
         """Store a tracked mask; False (and no change) when the frame is a keyframe: the user's masks are never lost."""
         with self._lock:
             if index in self._keyframes:
                 return False
             self._changes += 1
             self._discard(index)
-            self._swap_tracked(index, Tracked(encoded, dict(confidence or {})))
+            self._swap_tracked(index, Tracked(encoded, dict(confidence or {}), states=dict(states or {})))
             while self._limit is not None and len(self._tracked) > self._limit:
                 self._discard(next(iter(self._tracked)))
             return True
@@ -287,6 +296,17 @@ class MaskStore:
         """Tracked frame -> the lowest confidence of its objects (frames without any figure are left out)."""
         with self._lock:
             return {i: min(t.confidence.values()) for i, t in self._tracked.items() if t.confidence}
+
+    def states(self, index: int) -> Mapping[int, ObjectState]:
+        """Object id -> how it fares in this frame: as tracked, or sure where the user painted it."""
+        with self._lock:
+            return self._states(index)
+
+    def all_states(self) -> dict[int, Mapping[int, ObjectState]]:
+        """The same of every stored frame (frames of which nothing is known are left out)."""
+        with self._lock:
+            told = {index: self._states(index) for index in (*self._tracked, *self._keyframes)}
+        return {index: states for index, states in told.items() if states}
 
     def snapshot(self) -> MaskSnapshot:
         """Every mask as it is now, for an export that must not see later edits."""
@@ -345,6 +365,16 @@ class MaskStore:
             return len(self._keyframes) + len(self._tracked)
 
     # -- with the lock held --------------------------------------------------------------------------------------
+    def _states(self, index: int) -> Mapping[int, ObjectState]:
+        keyframe = self._keyframes.get(index)
+        if keyframe is None:
+            tracked = self._tracked.get(index)
+            return tracked.states if tracked is not None else {}
+        said = dict(keyframe.origin.states) if keyframe.origin is not None else {}
+        said.update(dict.fromkeys(keyframe.denied, ObjectState.LOST))
+        said.update(dict.fromkeys(keyframe.encoded.object_ids, ObjectState.SURE))
+        return said
+
     def _kind(self, index: int) -> MaskKind:
         if index in self._keyframes:
             return MaskKind.KEYFRAME

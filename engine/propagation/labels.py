@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -133,12 +133,3 @@ def _enlarge_region(
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     region = cv2.warpAffine(plane, to_plane, (right - left, bottom - top), flags=flags, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(region, np.float32)
-
-
-def object_confidence(labels: NDArray[np.float32], object_ids: Sequence[int]) -> Mapping[int, float]:
-    """Mean label of each object over the cells where it is the strongest object and above one half; 0 when nowhere."""
-    confidence = {}
-    for plane, object_id in zip(labels, object_ids, strict=True):
-        inside = plane > 0.5
-        confidence[object_id] = float(plane[inside].mean()) if inside.any() else 0.0
-    return confidence

@@ -33,6 +33,7 @@ class Propagator:
         self.recipe = recipe
         self.logit_scale = logit_scale
         self.most_references: int | None = None  # recent ones that vote at most, the newest; None: all of the recipe's
+        self.from_keyframes: torch.Tensor | None = None  # columns x h x w, what they alone said of the last frame
         self.bank = MemoryBank(
             height=height,
             width=width,
@@ -115,6 +116,7 @@ class Propagator:
         self, cells: torch.Tensor, recent: list[tuple[Slot, float]], frame_index: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
         votes = Votes.empty(self.height, self.width, self.bank.objects, cells.device)
+        self.from_keyframes = None
         if self._whole is not None:
             voices = [slot.known.float() for slot, _ in recent]
             self._add_dense(votes, self._whole, cells, recent, voices)
@@ -123,6 +125,8 @@ class Propagator:
             spoken = keyframe_voices(keyframes, frame_index, self.recipe.far_keyframe_voice)
             sigma = self.recipe.sigma_keyframe
             self._add_dense(votes, self._keyframes, cells, [(slot, sigma) for slot in keyframes], list(spoken))
+            if self._whole is None:  # else they are mixed with the recent ones already
+                self.from_keyframes = votes.share()
         if self._windowed:
             self._add_windowed(votes, cells, recent[::-1])
         return votes.share(), torch.ones(self.height, self.width, device=cells.device)

@@ -193,6 +193,7 @@ class SessionCore:
             self.store.confidence(packet.frame.index) if mask is not None else {},
             max(0.0, self.clock() - packet.read_at),
             self.generation,
+            self.store.states(packet.frame.index) if mask is not None else {},
         )
         self.shown = self._fresh = item
         self.position = packet.frame.index

@@ -8,6 +8,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.object_state import ObjectState
 from engine.types import Frame, Mask, Rgb
 from engine.video.source import SourceInfo
 
@@ -55,6 +56,7 @@ class DisplayItem:
         mask: H x W uint8 object ids or None.
         age_s: seconds from capture (live) or from read (file) to the moment this item was ready.
         generation: rises by one with each newly opened source, so that a late item of an old source can be ignored.
+        states: object id -> how the object fares in this frame; empty where nothing was tracked.
     """
 
     frame: Frame
@@ -63,6 +65,7 @@ class DisplayItem:
     confidence: Mapping[int, float] = field(default_factory=dict)
     age_s: float = 0.0
     generation: int = 0
+    states: Mapping[int, ObjectState] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,8 @@ def commit(
             encoded = without_objects(encoded, deleted)
             mask = decode_mask(encoded)
         confidence = {i: c for i, c in result.confidence.items() if i not in deleted}
-        if note.keyframe_version is not None or not core.store.put_tracked(index, encoded, confidence):
+        states = {i: s for i, s in result.states.items() if i not in deleted}
+        if note.keyframe_version is not None or not core.store.put_tracked(index, encoded, confidence, states):
             mask, kind = core.store.get(index)
         item = core.publish(packet, mask, kind)
         core.stats.result(item.age_s)

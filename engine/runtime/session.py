@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from engine.export.masks import StoredMasks
 from engine.export.request import ExportRequest
+from engine.object_state import ObjectState
 from engine.project.state import ProjectEngine, ProjectObject
 from engine.runtime.capture import Opener
 from engine.runtime.commands import Configure, Explain, ReadMotion
@@ -222,6 +223,10 @@ class Session:
     def confidences(self) -> dict[int, float]:
         """Tracked frame -> the lowest confidence of its objects, for a strip along the timeline."""
         return self._core.store.confidences()
+
+    def object_states(self) -> dict[int, Mapping[int, ObjectState]]:
+        """Frame -> object id -> how the object fares there; what is not known is left out."""
+        return self._core.store.all_states()
 
     def clear_tracking(self) -> None:
         """Drop every tracked mask and the engine's memory of it; keyframes stay."""

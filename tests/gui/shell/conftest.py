@@ -16,6 +16,7 @@ from app.bridge import EngineBridge
 from app.settings import Settings
 from app.window.main_window import MainWindow
 from engine.export.request import ExportRequest
+from engine.object_state import ObjectState
 from engine.project.recovery import Leftover
 from engine.project.state import ProjectObject
 from engine.runtime.config import EngineConfig
@@ -66,6 +67,7 @@ class FakeSession:
         self.engine_ready = True
         self.holds_export = False
         self.stats_now = StatsSnapshot()
+        self.states_now: dict[int, dict[int, ObjectState]] = {}
         self._events: list[Event] = []
         self._fresh: DisplayItem | None = None
         self._info: SourceInfo | None = None
@@ -111,7 +113,8 @@ class FakeSession:
     def _show(self, index: int) -> None:
         self._position = index
         mask, kind = self._masks.get(index, (None, MaskKind.NONE))
-        self._fresh = DisplayItem(make_frame(index), mask, kind, generation=self._generation)
+        states = self.states_now.get(index, {})
+        self._fresh = DisplayItem(make_frame(index), mask, kind, generation=self._generation, states=states)
 
     def _changed(self, first: int, last: int) -> None:
         self._events.append(MasksChanged(first, last))
@@ -256,6 +259,9 @@ class FakeSession:
 
     def confidences(self) -> dict[int, float]:
         return {index: 0.9 for index, (_, kind) in self._masks.items() if kind is MaskKind.TRACKED}
+
+    def object_states(self) -> dict[int, dict[int, ObjectState]]:
+        return self.states_now
 
     def explain(self, frame: Frame, x: int, y: int) -> None:
         self.calls.append(("explain", frame.index, x, y))
