@@ -119,11 +119,15 @@ def upsample_labels_at_edges(labels: torch.Tensor, logits: torch.Tensor, even: f
     highest = F.max_pool2d(labels, 3, stride=1, padding=1)
     lowest = -F.max_pool2d(-labels, 3, stride=1, padding=1)
     edge = ((highest - lowest) > even).any(0).flatten().nonzero().flatten()  # of hw
-    fine = labels.reshape(columns, height * width, 1).repeat(1, 1, FACTOR**2)
-    weights = _weights(logits.reshape(height * width, -1)[edge])  # n x 9 x F^2
-    around = _around(labels[None])[0][..., edge].permute(2, 0, 1)  # n x K x 9
-    fine[:, edge] = (around @ weights).permute(1, 0, 2)
-    return F.pixel_shuffle(fine.permute(0, 2, 1).reshape(1, columns * FACTOR**2, height, width), FACTOR)[0]
+    weights = _weights(logits.reshape(height * width, -1)[edge]).permute(1, 2, 0).contiguous()  # 9 x F^2 x n
+    around = _around(labels[None])[0][..., edge]  # K x 9 x n
+    # Nine long vector operations: thousands of products of 9 numbers take five times as long for ten objects.
+    mixed = torch.zeros(columns, FACTOR**2, len(edge))
+    for neighbour, weight in enumerate(weights):
+        mixed.addcmul_(around[:, neighbour, None], weight)
+    fine = labels.reshape(columns, 1, height * width).repeat(1, FACTOR**2, 1)
+    fine.index_copy_(2, edge, mixed)
+    return F.pixel_shuffle(fine.reshape(1, columns * FACTOR**2, height, width), FACTOR)[0]
 
 
 def _weights(logits: torch.Tensor) -> torch.Tensor:

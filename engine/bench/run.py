@@ -106,6 +106,7 @@ def _measure(
             last = frame
             on_progress(number + 1, warm_up + frames)
         seconds = time.perf_counter() - started
+        grown = resident_bytes() - resident
     gflop = _cost(tracker, last)
     spreads = {stage: Spread.of(taken) for stage, taken in stages.items()}
     tenth = max(frames // 10, 1)
@@ -125,7 +126,7 @@ def _measure(
         gflop=gflop,
         gflops={stage: cost / (spreads[stage].p50 / 1000) for stage, cost in gflop.items()},
         drift=float(np.median(whole[-tenth:]) / np.median(whole[:tenth])),
-        rss_growth_mb=(resident_bytes() - resident) / 1e6,
+        rss_growth_mb=grown / 1e6,
         peak_mb=peak_bytes() / 1e6,
         device_peak_mb=torch.cuda.max_memory_allocated(device) / 1e6 if device.type == "cuda" else None,
         bank_mb=tracker.bank_bytes / 1e6,
