@@ -108,7 +108,7 @@ def test_a_textured_object_is_followed_to_within_a_cell(tracker, motion):
     assert found.cell == (8, 8)
     assert found.in_cells(endpoint_error(found.pixels, truth, inside)) < 1.0
     # An outside judge that knows nothing of embeddings agrees.
-    assert found.in_cells(endpoint_error(found.pixels, dis_flow(first, second), inside)) < 0.5
+    assert found.in_cells(endpoint_error(found.pixels, dis_flow(first, second), inside)) < 1.0
 
 
 def test_frames_of_two_sizes_are_refused(tracker):
