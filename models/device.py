@@ -64,6 +64,14 @@ def cpu_has_bf16() -> bool:
     return any(bool(getattr(torch.cpu, check)()) for check in checks if hasattr(torch.cpu, check))
 
 
+def synchronise(device: torch.device) -> None:
+    """Wait until `device` has done what it was asked to; a CPU always has."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
 def describe_backend(embedder: Embedder) -> str:
     """What runs the network in which precision: "bf16, PyTorch" or "int8, ONNX Runtime"."""
     return str(getattr(embedder, "backend_text", "")) or f"{dtype_name(embedder.dtype)}, PyTorch"

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from engine.bench.machine import synchronise
 from engine.bench.report import Comparison
 from engine.bench.run import split_mask
 from engine.errors import SourceError
@@ -20,6 +19,7 @@ from engine.runtime.live_run import first_mask
 from engine.tracker import Tracker
 from engine.types import Mask
 from engine.video.open import open_source
+from models.device import synchronise
 
 
 def compare_recipes(

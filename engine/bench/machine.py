@@ -10,6 +10,7 @@ import psutil
 import torch
 
 from engine.doctor.compute import processor_name
+from models.device import synchronise
 
 _SIDE = 2048
 _TRIES = 5
@@ -59,12 +60,6 @@ def matmul_gflops(device: torch.device, dtype: torch.dtype, side: int = _SIDE) -
         synchronise(device)
         best = min(best, time.perf_counter() - started)
     return 2 * side**3 / best / 1e9
-
-
-def synchronise(device: torch.device) -> None:
-    """Wait for a graphics card; nothing to wait for elsewhere."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def resident_bytes() -> int:

@@ -9,14 +9,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 
 from engine.bench.flops import count_gflop
-from engine.bench.machine import peak_bytes, resident_bytes, synchronise, this_machine
+from engine.bench.machine import peak_bytes, resident_bytes, this_machine
 from engine.bench.report import BenchReport, Spread
 from engine.errors import SourceError
+from engine.evaluation.timing import time_exactly
 from engine.runtime.live_run import first_mask
 from engine.runtime.mailbox import Mailbox, MailboxClosed, Policy
 from engine.tracker import Tracker
@@ -25,6 +27,9 @@ from engine.video.masks import davis_palette
 from engine.video.open import open_source
 from engine.video.overlay import compose_overlay
 from engine.video.source import FrameSource
+from models.device import synchronise
+
+T = TypeVar("T")
 
 AHEAD = 3
 ENGINE_STAGES = ("wait", "preprocess", "embed", "propagate", "upsample", "rest")
@@ -55,6 +60,7 @@ def run_bench(
     """
     if frames < 10 or warm_up < 1 or objects < 1:
         raise ValueError("a benchmark takes at least 10 frames, 1 of warm-up and 1 object")
+    time_exactly(tracker)
     with _reading(opener, source, tracker, warm_up + frames) as (frames_read, beside):
         return _measure(frames_read, beside, tracker, str(source), mask, frames, warm_up, objects, on_progress)
 
@@ -202,8 +208,8 @@ def _reading(
         frames.close()
         thread.join()
         source.close()
-    if failure:
-        raise failure[0]
+        if failure:  # rather than that no more frames came
+            raise failure[0]
 
 
 @contextmanager
@@ -228,7 +234,8 @@ def _composing(seconds: Seconds) -> Iterator[Mailbox[SegmentationResult]]:
         thread.join()
 
 
-def _next(mailbox: Mailbox[Frame] | Mailbox[SegmentationResult]):  # type: ignore[no-untyped-def]
+def _next(mailbox: Mailbox[T]) -> T | None:
+    """The next item; None when nothing more will come."""
     try:
         return mailbox.get()
     except MailboxClosed:

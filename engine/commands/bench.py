@@ -5,9 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.commands.arguments import add_engine_arguments, engine_config
 from engine.commands.progress import ProgressBar
+
+if TYPE_CHECKING:
+    from engine.bench.report import BenchReport, Comparison
+    from engine.runtime.live_report import LiveReport
 
 EXIT_DONE = 0
 _ASSETS = Path(__file__).resolve().parents[2] / "assets"
@@ -46,6 +51,7 @@ def run(options: argparse.Namespace) -> int:
     source, mask = options.source, options.mask
     if source is None:
         source, mask = str(_ASSETS / "demo.mp4"), mask or _ASSETS / "demo_mask.png"
+    report: LiveReport | BenchReport | Comparison
     report = _live(options, source, mask) if options.live else _tracker_run(options, source, mask)
     print(report)
     if options.json is not None:
@@ -59,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
-def _live(options: argparse.Namespace, source: str, mask: Path | None):  # type: ignore[no-untyped-def]
+def _live(options: argparse.Namespace, source: str, mask: Path | None) -> LiveReport:
     from engine.runtime.live_run import run_live
 
     with ProgressBar("Live") as bar:
@@ -73,7 +79,7 @@ def _live(options: argparse.Namespace, source: str, mask: Path | None):  # type:
         )
 
 
-def _tracker_run(options: argparse.Namespace, source: str, mask: Path | None):  # type: ignore[no-untyped-def]
+def _tracker_run(options: argparse.Namespace, source: str, mask: Path | None) -> BenchReport | Comparison:
     from engine.runtime.threads import prepare_computing
 
     prepare_computing()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.doctor.compute import processor_name
 from engine.errors import ModelError
 from engine.runtime.config import EngineConfig
 from engine.version import VERSION
@@ -77,13 +78,7 @@ def provenance_of(tracker: Tracker, config: EngineConfig) -> Provenance:
 
 def machine_text() -> str:
     """Such as "Intel(R) Xeon(R) CPU @ 2.20GHz, 2 cores, Linux x86_64"."""
-    model = platform.processor()
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), model)
-    except OSError:
-        pass  # not Linux: platform.processor() is right there
-    return f"{model or UNKNOWN}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}"
+    return f"{processor_name()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}"
 
 
 def weights_sha256(config: EngineConfig) -> str:

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 from engine.evaluation.wrapping import Call, wrapped
 
 if TYPE_CHECKING:
-    import torch
-
     from engine.tracker import Tracker
 
 
@@ -20,23 +18,15 @@ def time_exactly(tracker: Tracker) -> None:
     device = tracker.embedder.device
     if device.type == "cpu":
         return
+    from models.device import synchronise
 
     def waiting(call: Call) -> Call:
         def call_and_wait(*arguments: Any) -> Any:
-            _wait_for(device)  # for the upload, which belongs to the stage before
+            synchronise(device)  # for the upload, which belongs to the stage before
             embedding = call(*arguments)
-            _wait_for(device)
+            synchronise(device)
             return embedding
 
         return call_and_wait
 
     tracker.embedder = wrapped(tracker.embedder, waiting)
-
-
-def _wait_for(device: torch.device) -> None:
-    import torch
-
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()

@@ -19,7 +19,7 @@ from engine.runtime.config import EngineConfig
 from engine.runtime.threads import thread_count
 from engine.tracker import AUTO_WORKING_SIZE
 from models.backends import ONNX, ONNX_INT8, TORCH
-from models.device import best_dtype, describe_backend, resolve_device
+from models.device import best_dtype, describe_backend, resolve_device, synchronise
 from models.embedder import DetailedEmbedder, Embedder
 from models.errors import ModelError
 from models.onnx_backend import OnnxEmbedder
@@ -85,10 +85,7 @@ def _runner(embedder: Embedder, rgb: torch.Tensor) -> Callable[[], None]:
             embedder.embed_detailed(rgb)
         else:
             embedder.embed(rgb.float().div_(255.0))
-        if rgb.device.type == "cuda":
-            torch.cuda.synchronize(rgb.device)
-        elif rgb.device.type == "mps":
-            torch.mps.synchronize()
+        synchronise(rgb.device)
 
     return run
 
