@@ -218,7 +218,7 @@ class Tracker:
         Returns:
             (the memory and its rules, h x w x C embedding of the frame, object id -> label column).
         """
-        cells = self._embed(frame, {})
+        cells = self.embed(frame)
         return self._propagator_for(cells), cells, dict(self._columns)
 
     def set_live(self, live: bool) -> None:

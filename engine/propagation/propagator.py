@@ -140,7 +140,7 @@ class Propagator:
         if not references:
             return
         query = query_cells(cells, self.logit_scale)
-        spans = self._spans(votes, held)
+        spans = self._spans(held)
         share = references
         for (kernel, cache), numbers in zip(self._windowed, held, strict=True):
             own, share = share[: cache.slots], share[cache.slots :]
@@ -155,21 +155,22 @@ class Propagator:
                 total = torch.stack([sums[member] for member in members]).sum(0, dtype=torch.float32)
                 votes.add(kernel.layout.untile(total), voice.to(cells.device))
 
-    def _spans(self, votes: Votes, held: Sequence[Sequence[int]]) -> list[tuple[int, int]] | None:
+    def _spans(self, held: Sequence[Sequence[int]]) -> list[tuple[int, int]] | None:
         """Tiles worth computing, per row of tiles (first, last + 1); None: all.
 
         Where neither a recent reference within reach nor the keyframes show more than a trace of any object, the mean
         of both is a trace as well, and what the recent ones say need not be known. Only on a CPU: asking costs a GPU
         more than computing.
         """
-        if votes.numerator.device.type != "cpu":
+        if self.bank.device.type != "cpu":
             return None
         layout = self._windowed[0][0].layout
         peaks = torch.stack(
             [cache.peaks(numbers) for (_, cache), numbers in zip(self._windowed, held, strict=True) if numbers]
         ).amax(0)
-        from_keyframes = layout.query_tiles(votes.share().amax(0)[..., None]).amax((-2, -1))
-        wanted = (peaks > TRACE) | (from_keyframes > TRACE)
+        wanted = peaks > TRACE
+        if self.from_keyframes is not None:
+            wanted |= layout.query_tiles(self.from_keyframes.amax(0)[..., None]).amax((-2, -1)) > TRACE
         spans = []
         for row in wanted:
             columns = row.nonzero().flatten().tolist()

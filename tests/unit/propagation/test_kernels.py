@@ -313,7 +313,7 @@ def test_tiles_without_a_trace_of_an_object_are_left_out_unseen(
     monkeypatch.setattr(WindowedKernel, "__call__", counting)
     got, _ = propagator.propagate(query, 2)
     assert 0 < computed[0] < 5 * 7 / 2
-    monkeypatch.setattr(Propagator, "_spans", lambda self, votes, held: None)
+    monkeypatch.setattr(Propagator, "_spans", lambda self, held: None)
     expected, _ = propagator.propagate(query, 2)
     assert computed[-1] == -1
     torch.testing.assert_close(got, expected, atol=TRACE, rtol=0)
