@@ -25,6 +25,7 @@ from engine.runtime.commands import (
 )
 from engine.runtime.config import EngineConfig
 from engine.runtime.core import SessionCore
+from engine.runtime.embed_ahead import EmbedAhead, busy_seconds
 from engine.runtime.explaining import MotionAnswers, explain
 from engine.runtime.feeder import KeyframeFeeder
 from engine.runtime.jobs import FramePacket, TrackJob
@@ -272,6 +273,10 @@ class EngineWorker(Worker):
         self._publish_facts()
 
     def _track(self, job: TrackJob) -> None:
+        with EmbedAhead(job.mailbox, lambda: None if job.single else self._tracker) as ahead:
+            self._track_all(job, ahead)
+
+    def _track_all(self, job: TrackJob, ahead: EmbedAhead) -> None:
         first = True
         while not self.stopping:
             packet, done = None, False
@@ -292,7 +297,8 @@ class EngineWorker(Worker):
                     first, done = False, True  # the mask of the frame at rest stays: begin with the next
                     continue
                 first = False
-                done = self._step(job, packet, self._tracker)
+                with ahead.step():
+                    done = self._step(job, packet, self._tracker)
             except MailboxClosed:
                 self._core.job_done(job)
                 return
@@ -367,7 +373,7 @@ class EngineWorker(Worker):
         elif keyframe is not None:
             result = self._feeder.learn(tracker, packet.frame, keyframe)
         else:
-            result = self._tuner.attempt(tracker, lambda: tracker.step(packet.frame))
+            result = self._tuner.attempt(tracker, lambda: tracker.step(packet.frame, embedded=packet.embedded))
             plain = not due
         self._publish_facts()
         item = commit(core, job, packet, result, note)
@@ -377,7 +383,7 @@ class EngineWorker(Worker):
         self._last = index
         self._stepped = True
         if plain:
-            self._tuner.measured(tracker, time.perf_counter() - started)
+            self._tuner.measured(tracker, busy_seconds(packet, time.perf_counter() - started))
         for take in (core.recorder, core.watcher):
             if take is not None:
                 take(item)
