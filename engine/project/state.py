@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.errors import UserError
+from engine.object_state import ObjectState
 from engine.project.mask_codec import EncodedMask
 from engine.project.mask_store import StoreContents
 from engine.video.source import SourceKind
@@ -123,6 +124,26 @@ class SlotState:
 
 
 @dataclass(frozen=True)
+class TrailState:
+    """What confidence and state of one object hang on, see `engine.propagation.presence`.
+
+    Attributes:
+        state, run: how the object fares, and for how many frames on end something else has been true; None: unknown.
+        cells: of the grid the areas were measured on.
+        areas, likenesses: of late, the oldest first.
+        looks: K x C float32, little endian: how it looked in K keyframes.
+    """
+
+    object_id: int
+    state: ObjectState | None
+    run: int
+    cells: int
+    areas: tuple[float, ...]
+    likenesses: tuple[float, ...]
+    looks: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
 class AheadState:
     """A frame the tracker has gone through whose mask nobody has seen yet: tracking was paused in that moment."""
 
@@ -130,6 +151,7 @@ class AheadState:
     encoded: EncodedMask
     confidence: Mapping[int, float]
     keyframe_version: int | None
+    states: Mapping[int, ObjectState] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -160,6 +182,7 @@ class BankState:
     fed: Mapping[int, int]
     slots: tuple[SlotState, ...]
     ahead: AheadState | None = None
+    trails: tuple[TrailState, ...] = ()
 
 
 @dataclass(frozen=True)
