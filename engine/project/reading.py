@@ -10,7 +10,7 @@ from typing import Any
 
 from engine.object_state import ObjectState
 from engine.project.mask_codec import EncodedMask, checked_mask
-from engine.project.mask_store import Keyframe, StoreContents, Tracked
+from engine.project.mask_entries import Keyframe, StoreContents, Tracked
 from engine.project.state import (
     MAX_FRAMES,
     MAX_MASK_BYTES,

@@ -9,7 +9,7 @@ from pathlib import Path
 from engine.errors import UserError
 from engine.object_state import ObjectState
 from engine.project.mask_codec import EncodedMask
-from engine.project.mask_store import StoreContents
+from engine.project.mask_entries import StoreContents
 from engine.video.source import SourceKind
 
 SUFFIX = ".livemask"

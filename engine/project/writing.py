@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 from engine.object_state import ObjectState
-from engine.project.mask_store import Keyframe, StoreContents, Tracked
+from engine.project.mask_entries import Keyframe, StoreContents, Tracked
 from engine.project.state import BankState, ProjectObject, ProjectState, SlotState, SourceReference, TrailState
 
 

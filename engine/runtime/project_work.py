@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.project.mask_store import StoreContents
+from engine.project.mask_entries import StoreContents
 from engine.project.project_file import ProjectFile
 from engine.project.state import BankState, ProjectEngine, ProjectObject, ProjectView, SourceReference
 from engine.video.source import SourceInfo

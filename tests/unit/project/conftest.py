@@ -8,7 +8,7 @@ import pytest
 
 from engine.object_state import ObjectState
 from engine.project.mask_codec import encode_mask
-from engine.project.mask_store import Keyframe, StoreContents, Tracked
+from engine.project.mask_entries import Keyframe, StoreContents, Tracked
 from engine.project.state import (
     AheadState,
     BankState,

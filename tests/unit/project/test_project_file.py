@@ -15,7 +15,8 @@ import pytest
 
 from engine.project import schema
 from engine.project.mask_codec import encode_mask
-from engine.project.mask_store import MaskStore, Tracked
+from engine.project.mask_entries import Tracked
+from engine.project.mask_store import MaskStore
 from engine.project.project_file import create, in_use, open_project, with_suffix
 from engine.project.state import ProjectError, ProjectState
 from tests.unit.project.conftest import make_state, square
