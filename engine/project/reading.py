@@ -179,6 +179,7 @@ def _source(value: Any) -> SourceReference:
         height=height,
         fingerprint=None if mark is None else _fingerprint(_dict(mark, "its fingerprint")),
         beside=_text(data.get("beside", ""), 4096, "the place of its source"),
+        own=data.get("own") is True,
     )
 
 

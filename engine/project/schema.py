@@ -41,7 +41,12 @@ CREATE TABLE bank_trails (
     object INTEGER PRIMARY KEY, state TEXT, run INTEGER NOT NULL, facts TEXT NOT NULL, looks BLOB NOT NULL);
 """
 
-STEPS = (_VERSION_1, _VERSION_2, _VERSION_3)
+# The pictures of painted frames that cannot be read again, those of cameras and streams.
+_VERSION_4 = """
+CREATE TABLE pictures (frame INTEGER PRIMARY KEY, png BLOB NOT NULL);
+"""
+
+STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 VERSION = len(STEPS)
 
 

@@ -56,6 +56,7 @@ class SourceReference:
         path: absolute, as it was when the project was saved.
         beside: the path relative to the project's folder when the source lay in or below it, else "".
         fingerprint: None when the source could not be read for one.
+        own: the pictures are in the project itself (`engine.project.pictures`); path and fingerprint mean nothing.
     """
 
     kind: SourceKind
@@ -65,6 +66,7 @@ class SourceReference:
     height: int
     fingerprint: Fingerprint | None = None
     beside: str = ""
+    own: bool = False
 
 
 @dataclass(frozen=True)
@@ -187,7 +189,12 @@ class BankState:
 
 @dataclass(frozen=True)
 class ProjectState:
-    """Everything a project file holds. `bank` None leaves the one in the file as it is."""
+    """Everything a project file holds.
+
+    Attributes:
+        bank: None leaves the one in the file as it is.
+        pictures: frame -> PNG, added to those in the file; reading a project leaves them there.
+    """
 
     source: SourceReference
     contents: StoreContents
@@ -195,3 +202,4 @@ class ProjectState:
     engine: ProjectEngine = field(default_factory=ProjectEngine)
     view: ProjectView = field(default_factory=ProjectView)
     bank: BankState | None = None
+    pictures: Mapping[int, bytes] = field(default_factory=dict, repr=False)

@@ -50,6 +50,7 @@ def write_changes(connection: sqlite3.Connection, written: Written, state: Proje
             _write_objects(connection, state.objects)
         _write_keyframes(connection, written.keyframes, state.contents.keyframes)
         _write_tracked(connection, written, state.contents)
+        connection.executemany("INSERT OR IGNORE INTO pictures VALUES (?, ?)", state.pictures.items())
         digests = written.slots
         if state.bank is not None and state.bank is not written.bank:
             digests = _digests(state.bank)

@@ -15,7 +15,7 @@ import pytest
 
 from engine.project import schema
 from engine.project.mask_codec import encode_mask
-from engine.project.mask_entries import Tracked
+from engine.project.mask_entries import Keyframe, StoreContents, Tracked
 from engine.project.mask_store import MaskStore
 from engine.project.project_file import create, in_use, open_project, with_suffix
 from engine.project.state import ProjectError, ProjectState
@@ -94,6 +94,29 @@ def test_saving_under_another_name_takes_the_memory_along(state: ProjectState, p
     first.close()
     second.close()
     assert read(other) == state
+
+
+def test_a_picture_and_its_mask_are_written_as_one(state: ProjectState, project_path: Path) -> None:
+    """Whatever moment the end comes at: a mask never lies on a picture that is not there."""
+    state = replace(state, contents=StoreContents(), bank=None)
+    keyframe = Keyframe(encode_mask(square()), frozenset([1]), frozenset(), 1)
+    seen = set()
+    counts = "SELECT (SELECT count(*) FROM pictures), (SELECT count(*) FROM keyframes)"
+
+    def look() -> int:
+        seen.update(rows(project_path, counts))
+        return 0
+
+    project = create(project_path, state)
+    project._connection.set_progress_handler(look, 1)
+    for number in range(3):
+        contents = StoreContents(dict.fromkeys(range(number + 1), keyframe), version=1)
+        assert project.write(replace(state, contents=contents, pictures={number: b"a picture"}))
+    project._connection.set_progress_handler(None, 0)
+    project.close()
+    assert seen >= {(0, 0), (1, 1), (2, 2)}
+    assert all(pictures == masks for pictures, masks in seen)
+    assert rows(project_path, "SELECT count(*) FROM pictures") == [(3,)]
 
 
 def test_a_name_that_is_taken_needs_a_word(state: ProjectState, project_path: Path) -> None:
