@@ -129,7 +129,7 @@ class EngineBridge(QObject):
     @property
     def unsaved(self) -> bool:
         """True when there are masks of a file that no project keeps and no export wrote, all and exactly, since they
-        changed.
+        changed; of a live source, when frames were painted that no project keeps.
         """
         return self._unsaved and not self._project.keeps
 
@@ -310,7 +310,9 @@ class EngineBridge(QObject):
             if not (
                 self._unsaved and self._mode is Mode.TRACKING
             ):  # then it comes with every frame and changes nothing
-                self._unsaved = not self.live and bool(self._session.mask_kinds())
+                kinds = self._session.mask_kinds()
+                # What is tracked live is recorded or gone, as the user chose; what was painted is work.
+                self._unsaved = MaskKind.KEYFRAME in kinds.values() if self.live else bool(kinds)
             self.masks_changed.emit(event.first, event.last)
         elif isinstance(event, TrackingFinished):
             self.tracking_finished.emit(event.last_index)

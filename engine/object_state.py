@@ -79,6 +79,15 @@ class StateWatch:
     def states(self) -> dict[int, ObjectState]:
         return {object_id: standing.state for object_id, standing in self._standings.items()}
 
+    def standing(self, object_id: int) -> tuple[ObjectState, int] | None:
+        """(state, frames on end that speak for another one) of an object, for a project; None: nothing is known."""
+        standing = self._standings.get(object_id)
+        return None if standing is None else (standing.state, standing.run)
+
+    def restore(self, object_id: int, state: ObjectState, run: int) -> None:
+        """Go on as `standing` once told."""
+        self._standings[object_id] = _Standing(state, run)
+
     def set(self, object_id: int, *, present: bool) -> None:
         """The user has said where the object is, or that it is nowhere."""
         self._standings[object_id] = _Standing(ObjectState.SURE if present else ObjectState.LOST)

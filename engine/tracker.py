@@ -382,6 +382,11 @@ class Tracker:
         return self._propagator
 
     @property
+    def presence(self) -> Presence:
+        """What confidences and states come from."""
+        return self._presence
+
+    @property
     def columns(self) -> Mapping[int, int]:
         """Object id -> label column, in the order of their registration."""
         return self._columns

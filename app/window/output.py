@@ -14,6 +14,7 @@ from app.actions import Actions
 from app.bridge import EngineBridge
 from app.canvas.canvas import Canvas
 from app.dialogs.export_dialog import ExportDialog, ExportStart
+from app.i18n import translate
 from app.settings import Settings
 from app.state.palette import palette_array
 from app.window.asking import ask
@@ -110,6 +111,8 @@ class OutputController(QObject):
             return True
         info = self._bridge.info
         name = info.name if info is not None else ""
+        if self._bridge.live:
+            return self._may_discard_painted(name)
         answer = ask(
             self._window,
             self.tr("The work is not saved"),
@@ -130,6 +133,21 @@ class OutputController(QObject):
             dialog.deleteLater()
             return bool(accepted)
         return answer == 2
+
+    def _may_discard_painted(self, name: str) -> bool:
+        """The same for a live source, of which a project keeps the painted frames with their pictures."""
+        answer = ask(
+            self._window,
+            translate("OutputController", "The painted frames are not saved"),
+            translate("OutputController", "What you painted on {name} is in no project.").format(name=name),
+            translate("OutputController", "A project keeps the frames you painted and their pictures."),
+            [
+                translate("OutputController", "&Save project…"),
+                translate("OutputController", "&Discard"),
+                translate("OutputController", "Cancel"),
+            ],
+        )
+        return self._save_project() if answer == 0 else answer == 1
 
     # -- recording ---------------------------------------------------------------------------------------------
     def record(self, wanted: bool) -> None:

@@ -84,7 +84,7 @@ class ProjectController(QObject):
         self._may_discard = may_discard
 
     def _enable(self) -> None:
-        can = self._bridge.info is not None and not self._bridge.live
+        can = self._bridge.info is not None
         for action_id in ("save_project", "save_project_as"):
             self._actions[action_id].setEnabled(can)
 
@@ -104,13 +104,13 @@ class ProjectController(QObject):
     def save_as(self) -> bool:
         """Ask for a name and save under it; False when the user gave none."""
         info = self._bridge.info
-        if info is None or info.live:
+        if info is None:
             return False
-        folder = self._settings.last_folder("project") or str(Path(info.uri).parent)
+        folder = self._settings.last_folder("project") or ("" if info.live else str(Path(info.uri).parent))
         path, _ = QFileDialog.getSaveFileName(
             self._window,
             self.tr("Save project"),
-            str(Path(folder) / f"{Path(info.name).stem}{SUFFIX}"),
+            str(Path(folder) / f"{Path(info.name).stem or 'live'}{SUFFIX}"),
             self.tr("LiveMask projects (*%1)").replace("%1", SUFFIX),
         )
         if not path:

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from engine.errors import MaskError
-from engine.project.mask_store import MaskSnapshot
+from engine.project.mask_entries import MaskSnapshot
 from engine.types import Mask
 from engine.video.masks import read_mask
 

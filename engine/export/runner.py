@@ -25,6 +25,7 @@ from engine.export.masks import MaskSequence
 from engine.export.request import ExportOutcome, ExportRequest, Progress
 from engine.export.staging import Staging, refuse_occupied
 from engine.export.writer import ExportContext, ExportItem, FormatWriter
+from engine.project.state import is_project
 from engine.types import Frame, Mask
 from engine.video.open import open_source
 from engine.video.sinks import export_error
@@ -252,7 +253,7 @@ class _Job:
         """Everything that decides how the result looks."""
         request = self._request
         path = Path(self._uri)
-        stat = path.stat() if path.exists() else None
+        stat = path.stat() if path.exists() and not is_project(path) else None  # its masks are counted already
         facts = [
             _LAYOUT, self._part_frames, self._uri, stat and (stat.st_size, stat.st_mtime_ns), self._masks.digest(),
             self._format.key, sorted(self._options.items()), request.first, request.last,

@@ -10,11 +10,13 @@ import logging
 import weakref
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from engine.project.state import BankState, SlotState
+from engine.project.state import BankState, SlotState, TrailState
+from engine.propagation.confidence import TrailMemory
 from engine.tracker import Tracker
 from models.embedder import Embedder
 
@@ -77,7 +79,18 @@ def export_bank(tracker: Tracker) -> BankState | None:
         stepped=False,
         fed={},
         slots=tuple(slots),
+        trails=tuple(_trail_state(tracker, object_id) for object_id in columns),
     )
+
+
+def _trail_state(tracker: Tracker, object_id: int) -> TrailState:
+    presence = tracker.presence
+    memory = presence.meter.memory(object_id)
+    state, run = presence.watch.standing(object_id) or (None, 0)
+    if memory is None:
+        return TrailState(object_id, state, run, 1, (), (), b"")
+    looks = memory.looks.astype("<f4").tobytes()
+    return TrailState(object_id, state, run, memory.cells, memory.areas, memory.likenesses, looks)
 
 
 def _slot_state(tracker: Tracker, propagator: Propagator, pool: str, order: int, slot: Slot) -> SlotState:
@@ -103,6 +116,7 @@ def import_bank(tracker: Tracker, state: BankState) -> bool:
         return False
     try:
         slots = [(slot, *_tensors(slot, state)) for slot in sorted(state.slots, key=lambda s: (s.pool, s.order))]
+        trails = [(trail, _trail_memory(trail, channels)) for trail in state.trails]
     except (SafetensorError, ValueError, KeyError) as error:
         log.warning("the memory in the project is damaged: %s", error)
         return False
@@ -121,7 +135,24 @@ def import_bank(tracker: Tracker, state: BankState) -> bool:
         else:
             bank.add_recent(slot.frame_index, keys, labels, known, slot.is_keyframe).position = slot.position
     bank.processed = max(state.processed, max((s.position + 1 for s in bank.recent), default=0))
+    for trail, memory in trails:
+        tracker.presence.meter.restore(trail.object_id, memory)
+        if trail.state is not None:
+            tracker.presence.watch.restore(trail.object_id, trail.state, trail.run)
     return True
+
+
+def _trail_memory(trail: TrailState, channels: int) -> TrailMemory:
+    """
+    Raises:
+        ValueError: its looks are no embeddings.
+    """
+    if len(trail.looks) % (4 * channels):
+        raise ValueError("a trail of another size")
+    looks = np.frombuffer(trail.looks, "<f4").astype(np.float32).reshape(-1, channels)
+    if not np.isfinite(looks).all():
+        raise ValueError("a trail with impossible values")
+    return TrailMemory(trail.cells, trail.areas, trail.likenesses, looks)
 
 
 def _tensors(slot: SlotState, state: BankState) -> tuple[torch.Tensor, torch.Tensor]:

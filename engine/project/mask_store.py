@@ -2,132 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from engine.object_state import ObjectState
 from engine.project.mask_codec import EncodedMask, decode_mask, encode_mask, without_objects
+from engine.project.mask_entries import Keyframe, MaskSnapshot, StoreChange, StoreContents, Tracked
 from engine.runtime.messages import MaskKind
 from engine.types import Mask
 
 LIVE_LIMIT = 300  # tracked masks a live source keeps
 
 
-@dataclass(frozen=True)
-class Tracked:
-    """A mask the tracker made. `stale` is used where it is an origin; the store keeps that of all others by itself."""
-
-    encoded: EncodedMask
-    confidence: Mapping[int, float] = field(default_factory=dict)
-    stale: bool = False
-    states: Mapping[int, ObjectState] = field(default_factory=dict)
-
-    def without(self, object_ids: frozenset[int]) -> Tracked:
-        confidence = {i: c for i, c in self.confidence.items() if i not in object_ids}
-        states = {i: s for i, s in self.states.items() if i not in object_ids}
-        return replace(self, encoded=without_objects(self.encoded, object_ids), confidence=confidence, states=states)
-
-
-@dataclass(frozen=True)
-class Keyframe:
-    """A mask the user gave.
-
-    Attributes:
-        touched: ids whose pixels the user meant, over all edits of this frame.
-        denied: touched ids that a tracked mask had shown here before the first edit. Such an id without pixels is a
-            statement ("it is not here"), where any other id without pixels is an edit taken back.
-        origin: the tracked mask that was corrected, None when the first edit found none or kept it as it was (a pin).
-            An object that edits have brought back to it is no longer touched.
-        version: another number after every edit of the user's (a deleted object is no edit), so that the engine can
-            tell whether the tracker has seen the newest.
-    """
-
-    encoded: EncodedMask
-    touched: frozenset[int]
-    denied: frozenset[int]
-    version: int
-    origin: Tracked | None = None
-
-
-@dataclass(frozen=True)
-class StoreChange:
-    """What an edit did.
-
-    Attributes:
-        first, last: frames whose mask or kind changed, inclusive; None when nothing did.
-        keyframes_gone: frames that are no keyframes any more.
-    """
-
-    first: int | None = None
-    last: int | None = None
-    keyframes_gone: tuple[int, ...] = ()
-
-    @staticmethod
-    def of(indices: Collection[int], keyframes_gone: Collection[int] = ()) -> StoreChange:
-        if not indices:
-            return StoreChange(keyframes_gone=tuple(sorted(keyframes_gone)))
-        return StoreChange(min(indices), max(indices), tuple(sorted(keyframes_gone)))
-
-
-@dataclass(frozen=True)
-class StoreContents:
-    """Every entry of a store at one moment, shared and not copied; what a project saves and opens again.
-
-    Attributes:
-        version: the highest number any keyframe was given so far.
-    """
-
-    keyframes: Mapping[int, Keyframe] = field(default_factory=dict)
-    tracked: Mapping[int, Tracked] = field(default_factory=dict)
-    stale: frozenset[int] = frozenset()
-    version: int = 0
-
-
 def _unchanged(object_ids: frozenset[int], encoded: EncodedMask, origin: EncodedMask) -> frozenset[int]:
     """Those of `object_ids` whose pixels are the same in both masks."""
     new, old = decode_mask(encoded), decode_mask(origin)
     return frozenset(i for i in object_ids if np.array_equal(new == i, old == i))
-
-
-class MaskSnapshot(Mapping[int, Mask]):
-    """Frame index -> mask as the store was at one moment; shares the compressed bytes, decompresses on access."""
-
-    def __init__(
-        self, encoded: Mapping[int, EncodedMask], confidences: Mapping[int, Mapping[int, float]] | None = None
-    ) -> None:
-        self._encoded = dict(sorted(encoded.items()))
-        self._confidences = confidences or {}
-
-    def __getitem__(self, index: int) -> Mask:
-        return decode_mask(self._encoded[index])
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._encoded)
-
-    def __len__(self) -> int:
-        return len(self._encoded)
-
-    def confidence(self, index: int) -> Mapping[int, float]:
-        """Object id -> confidence of a tracked mask; empty for any other frame."""
-        return self._confidences.get(index, {})
-
-    @property
-    def object_ids(self) -> tuple[int, ...]:
-        """Ids with a pixel in any mask, ascending."""
-        return tuple(sorted({i for encoded in self._encoded.values() for i in encoded.object_ids}))
-
-    def digest(self) -> str:
-        """Differs whenever a mask or a confidence does."""
-        known = hashlib.sha256()
-        for index, encoded in self._encoded.items():
-            known.update(f"{index} {encoded.height} {encoded.width} {sorted(self.confidence(index).items())}".encode())
-            known.update(encoded.data)
-        return known.hexdigest()
 
 
 class MaskStore:

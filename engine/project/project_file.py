@@ -65,6 +65,20 @@ class ProjectFile:
             ]
         return name, int(counts[0]), int(counts[1])
 
+    def pictures(self, limit: int) -> Iterator[bytes]:
+        """The pictures it brings along, one after the other, each a PNG (or what a stranger put there).
+
+        Raises:
+            ProjectError: damaged, or one is larger than `limit` bytes.
+        """
+        with _told(self.path, "read"):
+            rows = self._connection.execute("SELECT frame, length(png) FROM pictures ORDER BY frame").fetchall()
+            for number, (frame, length) in enumerate(rows):
+                if frame != number or not isinstance(length, int) or length > limit:
+                    raise ProjectError(f"The pictures in {self.path.name} are damaged.", "Use a copy of it.")
+                (data,) = self._connection.execute("SELECT png FROM pictures WHERE frame = ?", [frame]).fetchone()
+                yield bytes(data) if isinstance(data, bytes) else b""
+
     def write(self, state: ProjectState) -> bool:
         """Save what changed since the last `read` or `write`. False when nothing did.
 

@@ -8,8 +8,9 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
+from engine.object_state import ObjectState
 from engine.project.mask_codec import EncodedMask, checked_mask
-from engine.project.mask_store import Keyframe, StoreContents, Tracked
+from engine.project.mask_entries import Keyframe, StoreContents, Tracked
 from engine.project.state import (
     MAX_FRAMES,
     MAX_MASK_BYTES,
@@ -24,12 +25,15 @@ from engine.project.state import (
     ProjectView,
     SlotState,
     SourceReference,
+    TrailState,
 )
 from engine.types import MAX_OBJECT_ID
 from engine.video.source import MAX_PIXELS, MAX_SIDE, SourceKind
 
 MAX_SLOTS = 256
 MAX_BANK_BYTES = 2**31
+MAX_TRAIL = 256  # numbers a trail may hold of a kind
+MAX_LOOKS_BYTES = 2**20
 MAX_NAME = 200
 _MAX_VERSION = 2**53
 
@@ -130,6 +134,20 @@ def _confidence(value: Any) -> dict[int, float]:
     return confidence
 
 
+def _object_states(value: Any) -> dict[int, ObjectState]:
+    states = {}
+    for key, word in _dict(_json(value, "the states of objects"), "the states of objects").items():
+        states[_int(_number(key), 1, MAX_OBJECT_ID, "an object")] = _object_state(word)
+    return states
+
+
+def _object_state(word: Any) -> ObjectState:
+    try:
+        return ObjectState(word)
+    except ValueError as error:
+        raise _DamagedError("the state of an object is one nobody knows") from error
+
+
 # -- parts -----------------------------------------------------------------------------------------------------------
 def _read_meta(connection: sqlite3.Connection) -> dict[str, Any]:
     keys = ("source", "engine", "view")
@@ -161,6 +179,7 @@ def _source(value: Any) -> SourceReference:
         height=height,
         fingerprint=None if mark is None else _fingerprint(_dict(mark, "its fingerprint")),
         beside=_text(data.get("beside", ""), 4096, "the place of its source"),
+        own=data.get("own") is True,
     )
 
 
@@ -228,15 +247,16 @@ def _contents(connection: sqlite3.Connection, source: SourceReference) -> StoreC
 
     keyframes: dict[int, Keyframe] = {}
     rows = connection.execute(
-        "SELECT frame, height, width, mask, touched, denied, version, origin_mask, origin_confidence, origin_stale "
-        "FROM keyframes ORDER BY frame"
+        "SELECT frame, height, width, mask, touched, denied, version, origin_mask, origin_confidence, origin_stale, "
+        "origin_states FROM keyframes ORDER BY frame"
     )
-    for number, height, width, data, touched, denied, version, origin_mask, origin_confidence, origin_stale in rows:
+    for number, height, width, data, touched, denied, version, origin_mask, *of_origin in rows:
         frame = _frame(number)
         origin = None
         if origin_mask is not None:
-            encoded = mask(origin_mask, height, width, frame)
-            origin = Tracked(encoded, _confidence(origin_confidence), bool(origin_stale))
+            encoded, (confidence, is_stale, states) = mask(origin_mask, height, width, frame), of_origin
+            known = {} if states is None else _object_states(states)  # a project of an older version has none
+            origin = Tracked(encoded, _confidence(confidence), bool(is_stale), known)
         keyframes[frame] = Keyframe(
             mask(data, height, width, frame),
             frozenset(_ids(touched)),
@@ -246,10 +266,13 @@ def _contents(connection: sqlite3.Connection, source: SourceReference) -> StoreC
         )
     tracked: dict[int, Tracked] = {}
     stale: set[int] = set()
-    rows = connection.execute("SELECT frame, height, width, mask, confidence, stale FROM tracked ORDER BY frame")
-    for number, height, width, data, confidence, is_stale in rows:
+    rows = connection.execute(
+        "SELECT frame, height, width, mask, confidence, stale, states FROM tracked ORDER BY frame"
+    )
+    for number, height, width, data, confidence, is_stale, states in rows:
         frame = _frame(number)
-        tracked[frame] = Tracked(mask(data, height, width, frame), _confidence(confidence))
+        encoded = mask(data, height, width, frame)
+        tracked[frame] = Tracked(encoded, _confidence(confidence), states=_object_states(states))
         if is_stale:
             stale.add(frame)
     version = max((k.version for k in keyframes.values()), default=0)
@@ -283,6 +306,7 @@ def _bank(connection: sqlite3.Connection, source: SourceReference) -> BankState 
         fed={_frame(_number(k)): _int(v, 0, _MAX_VERSION, "a version") for k, v in fed.items()},
         slots=tuple(_slots(connection)),
         ahead=_ahead(facts.get("ahead"), row[1], source),
+        trails=tuple(_trails(connection)),
     )
 
 
@@ -322,6 +346,29 @@ def _slots(connection: sqlite3.Connection) -> Iterator[SlotState]:
         )
 
 
+def _trails(connection: sqlite3.Connection) -> Iterator[TrailState]:
+    rows = connection.execute("SELECT object, state, run, facts, looks FROM bank_trails ORDER BY object")
+    for object_id, state, run, facts, looks in rows:
+        known = _dict(_json(facts, "a trail"), "a trail")
+        yield TrailState(
+            _int(object_id, 1, MAX_OBJECT_ID, "an object"),
+            None if state is None else _object_state(state),
+            _int(run, 0, MAX_FRAMES, "a count"),
+            _int(known.get("cells"), 1, MAX_PIXELS, "a count"),
+            _numbers(known.get("areas")),
+            _numbers(known.get("likenesses")),
+            _bytes(looks, MAX_LOOKS_BYTES, "a trail"),
+        )
+
+
+def _numbers(value: Any) -> tuple[float, ...]:
+    if not isinstance(value, list) or len(value) > MAX_TRAIL:
+        raise _DamagedError("a trail cannot be read")
+    if not all(isinstance(v, (int, float)) and not isinstance(v, bool) and abs(v) < 1e12 for v in value):
+        raise _DamagedError("a trail holds something else than numbers")
+    return tuple(float(v) for v in value)
+
+
 def _ahead(data: Any, encoded: Any, source: SourceReference) -> AheadState | None:
     if data is None or encoded is None:
         return None
@@ -336,4 +383,5 @@ def _ahead(data: Any, encoded: Any, source: SourceReference) -> AheadState | Non
         mask,
         _confidence(data.get("confidence")),
         None if version is None else _int(version, 0, _MAX_VERSION, "a version"),
+        _object_states(data.get("states", "{}")),
     )

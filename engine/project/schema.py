@@ -33,7 +33,20 @@ CREATE TABLE bank_slots (
     is_keyframe INTEGER NOT NULL, known BLOB NOT NULL, tensors BLOB NOT NULL, PRIMARY KEY (pool, frame));
 """
 
-STEPS = (_VERSION_1, _VERSION_2)
+# How objects fare, and what the next confidence hangs on: without it work would not go on exactly.
+_VERSION_3 = """
+ALTER TABLE tracked ADD COLUMN states TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE keyframes ADD COLUMN origin_states TEXT;
+CREATE TABLE bank_trails (
+    object INTEGER PRIMARY KEY, state TEXT, run INTEGER NOT NULL, facts TEXT NOT NULL, looks BLOB NOT NULL);
+"""
+
+# The pictures of painted frames that cannot be read again, those of cameras and streams.
+_VERSION_4 = """
+CREATE TABLE pictures (frame INTEGER PRIMARY KEY, png BLOB NOT NULL);
+"""
+
+STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 VERSION = len(STEPS)
 
 

@@ -31,6 +31,8 @@ def reference_to(info: SourceInfo) -> SourceReference:
 
 def seen_from(reference: SourceReference, project: Path) -> SourceReference:
     """The reference with the source's place relative to a project file, where it lies in or below its folder."""
+    if reference.own:
+        return reference
     folder, path = project.parent.resolve(), Path(reference.path).resolve()
     beside = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else ""
     return replace(reference, beside=beside)
@@ -42,6 +44,8 @@ def find_source(reference: SourceReference, project: Path) -> FoundSource | None
     A project from a stranger names no more than files: addresses, cameras and network shares are not touched, and what
     it calls "beside" stays inside the project's folder, also when links lead out of it.
     """
+    if reference.own:
+        return FoundSource(project, same=True)
     candidates = (_beside(reference.beside, project.parent), _absolute(reference.path))
     found = [recognise(reference, candidate) for candidate in candidates if candidate is not None]
     there = sorted((one for one in found if one is not None), key=lambda one: not one.same)

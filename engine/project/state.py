@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.errors import UserError
+from engine.object_state import ObjectState
 from engine.project.mask_codec import EncodedMask
-from engine.project.mask_store import StoreContents
+from engine.project.mask_entries import StoreContents
 from engine.video.source import SourceKind
 
 SUFFIX = ".livemask"
@@ -55,6 +56,7 @@ class SourceReference:
         path: absolute, as it was when the project was saved.
         beside: the path relative to the project's folder when the source lay in or below it, else "".
         fingerprint: None when the source could not be read for one.
+        own: the pictures are in the project itself (`engine.project.pictures`); path and fingerprint mean nothing.
     """
 
     kind: SourceKind
@@ -64,6 +66,7 @@ class SourceReference:
     height: int
     fingerprint: Fingerprint | None = None
     beside: str = ""
+    own: bool = False
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,26 @@ class SlotState:
 
 
 @dataclass(frozen=True)
+class TrailState:
+    """What confidence and state of one object hang on, see `engine.propagation.presence`.
+
+    Attributes:
+        state, run: how the object fares, and for how many frames on end something else has been true; None: unknown.
+        cells: of the grid the areas were measured on.
+        areas, likenesses: of late, the oldest first.
+        looks: K x C float32, little endian: how it looked in K keyframes.
+    """
+
+    object_id: int
+    state: ObjectState | None
+    run: int
+    cells: int
+    areas: tuple[float, ...]
+    likenesses: tuple[float, ...]
+    looks: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
 class AheadState:
     """A frame the tracker has gone through whose mask nobody has seen yet: tracking was paused in that moment."""
 
@@ -130,6 +153,7 @@ class AheadState:
     encoded: EncodedMask
     confidence: Mapping[int, float]
     keyframe_version: int | None
+    states: Mapping[int, ObjectState] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -160,11 +184,17 @@ class BankState:
     fed: Mapping[int, int]
     slots: tuple[SlotState, ...]
     ahead: AheadState | None = None
+    trails: tuple[TrailState, ...] = ()
 
 
 @dataclass(frozen=True)
 class ProjectState:
-    """Everything a project file holds. `bank` None leaves the one in the file as it is."""
+    """Everything a project file holds.
+
+    Attributes:
+        bank: None leaves the one in the file as it is.
+        pictures: frame -> PNG, added to those in the file; reading a project leaves them there.
+    """
 
     source: SourceReference
     contents: StoreContents
@@ -172,3 +202,4 @@ class ProjectState:
     engine: ProjectEngine = field(default_factory=ProjectEngine)
     view: ProjectView = field(default_factory=ProjectView)
     bank: BankState | None = None
+    pictures: Mapping[int, bytes] = field(default_factory=dict, repr=False)

@@ -8,8 +8,9 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
-from engine.project.mask_store import Keyframe, StoreContents, Tracked
-from engine.project.state import BankState, ProjectObject, ProjectState, SlotState, SourceReference
+from engine.object_state import ObjectState
+from engine.project.mask_entries import Keyframe, StoreContents, Tracked
+from engine.project.state import BankState, ProjectObject, ProjectState, SlotState, SourceReference, TrailState
 
 
 @dataclass
@@ -49,6 +50,7 @@ def write_changes(connection: sqlite3.Connection, written: Written, state: Proje
             _write_objects(connection, state.objects)
         _write_keyframes(connection, written.keyframes, state.contents.keyframes)
         _write_tracked(connection, written, state.contents)
+        connection.executemany("INSERT OR IGNORE INTO pictures VALUES (?, ?)", state.pictures.items())
         digests = written.slots
         if state.bank is not None and state.bank is not written.bank:
             digests = _digests(state.bank)
@@ -81,6 +83,10 @@ def _json(value: object) -> str:
 
 def _confidence(confidence: Mapping[int, float]) -> str:
     return _json({str(i): share for i, share in confidence.items()})
+
+
+def _states(states: Mapping[int, ObjectState]) -> str:
+    return _json({str(i): state.value for i, state in states.items()})
 
 
 def _write_meta(connection: sqlite3.Connection, old: dict[str, str], new: dict[str, str]) -> None:
@@ -122,9 +128,10 @@ def _write_keyframes(connection: sqlite3.Connection, old: Mapping[int, Keyframe]
                     origin.encoded.data if origin else None,
                     _confidence(origin.confidence) if origin else None,
                     origin.stale if origin else None,
+                    _states(origin.states) if origin else None,
                 )
             )
-    connection.executemany("INSERT OR REPLACE INTO keyframes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    connection.executemany("INSERT OR REPLACE INTO keyframes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
 
 def _write_tracked(connection: sqlite3.Connection, written: Written, new: StoreContents) -> None:
@@ -133,9 +140,9 @@ def _write_tracked(connection: sqlite3.Connection, written: Written, new: StoreC
     changed = {frame for frame, tracked in new.tracked.items() if old.get(frame) is not tracked}
     for frame in changed:
         encoded = new.tracked[frame].encoded
-        confidence = _confidence(new.tracked[frame].confidence)
-        rows.append((frame, encoded.height, encoded.width, encoded.data, confidence, frame in new.stale))
-    connection.executemany("INSERT OR REPLACE INTO tracked VALUES (?, ?, ?, ?, ?, ?)", rows)
+        confidence, states = _confidence(new.tracked[frame].confidence), _states(new.tracked[frame].states)
+        rows.append((frame, encoded.height, encoded.width, encoded.data, confidence, frame in new.stale, states))
+    connection.executemany("INSERT OR REPLACE INTO tracked VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
     flipped = [frame for frame in written.stale ^ new.stale if frame in new.tracked and frame not in changed]
     connection.executemany(
         "UPDATE tracked SET stale = ? WHERE frame = ?", [(frame in new.stale, frame) for frame in flipped]
@@ -175,6 +182,7 @@ def _write_bank(
             "frame": ahead.frame_index,
             "confidence": _confidence(ahead.confidence),
             "version": ahead.keyframe_version,
+            "states": _states(ahead.states),
         },
     }
     connection.execute(
@@ -190,3 +198,11 @@ def _write_bank(
         if old.get((s.pool, s.frame_index)) != new[s.pool, s.frame_index]
     ]
     connection.executemany("INSERT OR REPLACE INTO bank_slots VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+    connection.execute("DELETE FROM bank_trails")  # all of them change with every frame
+    connection.executemany("INSERT INTO bank_trails VALUES (?, ?, ?, ?, ?)", map(_trail_row, bank.trails))
+
+
+def _trail_row(trail: TrailState) -> tuple[object, ...]:
+    facts = {"cells": trail.cells, "areas": trail.areas, "likenesses": trail.likenesses}
+    state = None if trail.state is None else trail.state.value
+    return trail.object_id, state, trail.run, _json(facts), trail.looks

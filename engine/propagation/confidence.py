@@ -116,6 +116,22 @@ def calibrated(evidence: Evidence) -> float:
     return 1 / (1 + math.exp(-min(max(score, -30.0), 30.0)))
 
 
+@dataclass(frozen=True, eq=False)
+class TrailMemory:
+    """What an `ObjectTrail` remembers between two frames, for a project.
+
+    Attributes:
+        cells: of the grid the areas were measured on.
+        areas, likenesses: of late, the oldest first.
+        looks: K x C float32, unit length, one per keyframe.
+    """
+
+    cells: int
+    areas: tuple[float, ...]
+    likenesses: tuple[float, ...]
+    looks: Look
+
+
 class ObjectTrail:
     """What the confidence of one object remembers: its areas of late, and how it looked in keyframes and since."""
 
@@ -184,6 +200,18 @@ class ObjectTrail:
         """The next frame does not follow the last one."""
         self._areas.clear()
 
+    @property
+    def memory(self) -> TrailMemory:
+        looks = np.stack(self._looks).astype(np.float32) if self._looks else np.zeros((0, 0), np.float32)
+        return TrailMemory(self._cells, tuple(self._areas), tuple(self._likenesses), looks)
+
+    @memory.setter
+    def memory(self, memory: TrailMemory) -> None:
+        self._cells = memory.cells
+        self._areas = deque(memory.areas, maxlen=RECENT)
+        self._likenesses = deque(memory.likenesses, maxlen=LONG)
+        self._looks = deque(memory.looks, maxlen=LOOKS)
+
 
 class ConfidenceMeter:
     """The confidences of all objects of one tracker, step by step. One thread owns it."""
@@ -205,6 +233,15 @@ class ConfidenceMeter:
         """The next frame does not follow the last one; what keyframes showed stays known."""
         for trail in self._trails.values():
             trail.jump()
+
+    def memory(self, object_id: int) -> TrailMemory | None:
+        """What is remembered of an object; None when it was never seen."""
+        trail = self._trails.get(object_id)
+        return None if trail is None else trail.memory
+
+    def restore(self, object_id: int, memory: TrailMemory) -> None:
+        """Go on as `memory` once told."""
+        self._trails.setdefault(object_id, ObjectTrail()).memory = memory
 
     def measure(
         self,

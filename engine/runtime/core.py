@@ -13,7 +13,8 @@ from collections.abc import Callable
 
 from engine.errors import UserError
 from engine.preparing import Preparation
-from engine.project.mask_store import LIVE_LIMIT, MaskStore, StoreChange
+from engine.project.mask_entries import StoreChange
+from engine.project.mask_store import LIVE_LIMIT, MaskStore
 from engine.runtime.commands import Configure, EngineCommand, EngineFacts, Reset, SaveBank
 from engine.runtime.events import EventQueue
 from engine.runtime.frame_cache import FrameCache

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import numpy as np
 
-from engine.project.mask_store import StoreChange
+from engine.project.mask_entries import StoreChange
 from engine.runtime.commands import DeleteObject, ForgetKeyframe, ForgetTracked
 from engine.runtime.core import SessionCore
 from engine.runtime.jobs import TrackJob

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from engine.project.mask_codec import decode_mask
-from engine.project.mask_store import Keyframe, MaskStore
+from engine.project.mask_entries import Keyframe
+from engine.project.mask_store import MaskStore
 from engine.runtime.capture import Opener
 from engine.runtime.core import SessionCore
 from engine.runtime.jobs import TrackJob

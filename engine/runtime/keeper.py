@@ -16,16 +16,16 @@ from pathlib import Path
 
 from engine.errors import UserError
 from engine.project import recovery
-from engine.project.project_file import ProjectFile, create, open_project, with_suffix
+from engine.project.project_file import ProjectFile, open_project, with_suffix
 from engine.project.recovery import Leftover
-from engine.project.source_place import find_source, recognise, reference_to, seen_from
+from engine.project.source_place import find_source, recognise
 from engine.project.state import (
     BankState,
     ProjectEngine,
     ProjectError,
     ProjectObject,
-    ProjectState,
     ProjectView,
+    SourceReference,
 )
 from engine.runtime.commands import SaveBank
 from engine.runtime.core import SessionCore
@@ -68,7 +68,7 @@ class ProjectKeeper(Worker):
         self._replacing = 0  # tasks on their way that tell of another source
         self._objects: tuple[ProjectObject, ...] | None = None
         self._marks: tuple[int | None, int | None] = (None, None)
-        self._work = Work()
+        self._work = Work(self._folder)
         self._failing = False
         self._told = ProjectChanged()
         self._saved_changes: tuple[int, int] | None = None  # (generation, changes) on the disk
@@ -102,7 +102,7 @@ class ProjectKeeper(Worker):
         """The present source goes: save its last state; work without a name stays only if `keep_unnamed`."""
         with self._core.lock:
             moment, capture = self._take(), None
-            if moment is not None and self._core.engine_ready:
+            if moment is not None and self._core.engine_ready and not moment.info.live:
                 capture = Capture()
                 self._core.post(SaveBank(-1, capture.reply))
             self._objects, self._marks = None, (None, None)
@@ -129,7 +129,7 @@ class ProjectKeeper(Worker):
                     task()
                 else:
                     self._tick()
-        self._close_all()
+        self._work.let_go(keep_unnamed=True)
 
     def wake(self) -> None:
         with self._changed:
@@ -151,7 +151,8 @@ class ProjectKeeper(Worker):
     def _next_task(self) -> Callable[[], None] | None:
         """A task, or None when it is time to look for changes (or to end)."""
         with self._core.lock:
-            watching = self._core.info is not None and not self._core.live
+            # Of a live source painted frames alone are kept, and painting is told.
+            watching = self._core.info is not None and (not self._core.live or self._failing)
         with self._changed:
             if not self._tasks and not self._poked and not self.stopping:
                 self.set_paused(True)
@@ -176,18 +177,23 @@ class ProjectKeeper(Worker):
     def _take(self) -> Moment | None:
         """What there is now; None when that is nothing a project could hold. Core's lock is held."""
         core = self._core
-        if core.info is None or core.live:
+        if core.info is None:
             return None
+        contents, painted = core.store.contents(), {}
+        if core.live:
+            found = {index: core.frames.get(index) for index in contents.keyframes}
+            painted = {index: frame for index, frame in found.items() if frame is not None}
         objects = self._objects if self._objects is not None else ()
         position = core.shown.frame.index if core.shown is not None else core.position
         return Moment(
             core.generation,
             core.info,
-            core.store.contents(),
+            contents,
             core.store.changes,
             complete_objects(objects, core.store.object_ids) if self._objects is None else objects,
             self._engine(),
             ProjectView(position, core.mode is Mode.TRACKING, *self._marks),
+            painted,
         )
 
     def _moment(self) -> Moment | None:
@@ -207,7 +213,7 @@ class ProjectKeeper(Worker):
             return
         self._autosave(moment)
         work, tracking = self._work, moment.view.tracking
-        if work.target is None:
+        if work.target is None or moment.info.live:  # the memory is of frames that cannot be seen again
             return
         if tracking and self._core.clock() - work.bank_asked_at < BANK_EVERY_S:
             return
@@ -231,10 +237,8 @@ class ProjectKeeper(Worker):
         if bank is None and moment.key == work.saved:
             return True
         try:
-            if work.target is None and not self._begin_unnamed(moment):
+            if not work.write(moment, bank):
                 return False
-            assert work.target is not None
-            work.target.write(self._project_state(moment, bank, work.target.path))
         except ProjectError as error:
             if not self._failing:  # said once; every further attempt is silent until one succeeds
                 self._core.say(Severity.ERROR, error.message, f"{error.way_out} LiveMask tries again by itself.")
@@ -242,20 +246,6 @@ class ProjectKeeper(Worker):
             self._tell()
             return False
         self._note_saved(moment)
-        return True
-
-    def _begin_unnamed(self, moment: Moment) -> bool:
-        """Make a file for work that has none; False when it needs none."""
-        work, contents = self._work, moment.contents
-        nothing = not contents.keyframes and not contents.tracked
-        if self._folder is None or nothing or moment.work == work.untouched:
-            return False
-        try:
-            path = recovery.new_autosave(self._folder, moment.info.name)
-        except OSError as error:
-            message = f"Work cannot be kept in {self._folder}: {error.strerror or error}."
-            raise ProjectError(message, "Save the project elsewhere (Ctrl+S).") from error
-        work.auto = create(path, self._project_state(moment, None, path), like=work.named)
         return True
 
     def _note_saved(self, moment: Moment) -> None:
@@ -267,38 +257,26 @@ class ProjectKeeper(Worker):
             self._saved_changes = (moment.generation, moment.changes)
         self._tell()
 
-    def _project_state(self, moment: Moment, bank: BankState | None, path: Path) -> ProjectState:
-        work = self._work
-        if work.reference is None:
-            work.reference = reference_to(moment.info)
-        source = seen_from(work.reference, path)
-        return ProjectState(source, moment.contents, moment.objects, moment.engine, moment.view, bank)
-
     def _save_named(self, path: Path | None, overwrite: bool) -> None:
         """The user asks for it."""
         moment, work = self._moment(), self._work
         if moment is None:
-            if self._core.live:
-                self._core.say(Severity.INFO, "Only videos and folders can be saved as a project.", "Record instead.")
+            return
+        if moment.info.live and moment.empty:
+            self._core.say(Severity.INFO, "There is nothing to save yet.", "Paint an object first.")
             return
         path = None if path is None else with_suffix(path)
+        bank, revision = (None, -1) if moment.info.live else self._bank_now()
         if path is None or (work.named is not None and path.resolve() == work.named.path):
-            if work.named is None:
-                raise ProjectError("The project has no name yet.", "Save it under one.")
-            bank, revision = self._bank_now()
-            work.named.write(self._project_state(moment, bank, work.named.path))
+            work.write_named(moment, bank)
         else:
-            bank, revision = self._bank_now()
-            project = create(
-                path, self._project_state(moment, bank, path), overwrite=overwrite, like=work.target or work.named
-            )
-            marker = self._mark(project)  # before the former files go: at every moment one of them is found again
-            self._let_go_of_files(keep_unnamed=False)
-            work.named, work.marker, work.bank_asked = project, marker, None
+            work.save_as(path, moment, bank, overwrite=overwrite)
         if bank is not None:
             work.bank_seen = revision
         self._note_saved(moment)
-        self._core.say(Severity.INFO, f"Saved {work.named.path.name}.")
+        assert work.named is not None
+        kept = "It keeps the frames you painted and their pictures; record what is tracked." if moment.info.live else ""
+        self._core.say(Severity.INFO, f"Saved {work.named.path.name}.", kept)
 
     def _bank_now(self) -> tuple[BankState | None, int]:
         """The engine's memory and its revision; (None, ...) when it has nothing new or does not answer in time."""
@@ -316,25 +294,10 @@ class ProjectKeeper(Worker):
                 if named or keep_unnamed:
                     self._autosave(moment, capture.wait() if capture is not None else None)
         finally:
-            self._let_go_of_files(keep_unnamed=keep_unnamed)
-            self._work = Work()
+            work.let_go(keep_unnamed=keep_unnamed)
+            self._work = Work(self._folder)
             self._failing = False
             self._tell()
-
-    def _let_go_of_files(self, *, keep_unnamed: bool) -> None:
-        work = self._work
-        if work.auto is not None:
-            work.auto.close() if keep_unnamed else work.auto.remove()
-        if work.named is not None:
-            work.named.close()
-        recovery.forget(work.marker)
-        work.auto = work.named = work.marker = None
-
-    def _close_all(self) -> None:
-        self._let_go_of_files(keep_unnamed=True)
-
-    def _mark(self, named: ProjectFile) -> Path | None:
-        return recovery.mark_open(self._folder, named.path) if self._folder is not None else None
 
     def _tell(self) -> None:
         named = self._work.named
@@ -347,10 +310,9 @@ class ProjectKeeper(Worker):
 
     # -- opening ---------------------------------------------------------------------------------------------------
     def _open(self, path: Path, source: Path | None, changed_ok: bool) -> None:
-        for ours in (self._work.named, self._work.auto):
-            if ours is not None and path.resolve() == ours.path:
-                self._core.say(Severity.INFO, f"{path.name} is open already.")
-                return
+        if self._work.is_open(path):
+            self._core.say(Severity.INFO, f"{path.name} is open already.")
+            return
         project = open_project(path)
         try:
             name, keyframes, tracked = project.summary()
@@ -358,7 +320,10 @@ class ProjectKeeper(Worker):
                 self._core.say(Severity.INFO, f"Opening {path.name} with {keyframes + tracked} masks of {name}.")
             state = project.read()
             reference = state.source
-            found = recognise(reference, source) if source is not None else find_source(reference, project.path)
+            if source is not None and not reference.own:
+                found = recognise(reference, source)
+            else:
+                found = find_source(reference, project.path)
             if found is None or not (found.same or changed_ok):
                 project.close()
                 there = found.path if found is not None else None
@@ -386,19 +351,11 @@ class ProjectKeeper(Worker):
         self._marks = (opening.state.view.mark_in, opening.state.view.mark_out)
         moment = self._take()
         if moment is not None:
-            self._put(partial(self._adopt, opening.project, moment), replaces=True)
+            self._put(partial(self._adopt, opening.project, opening.state.source, moment), replaces=True)
 
-    def _adopt(self, project: ProjectFile, moment: Moment) -> None:
-        self._work = work = Work(generation=moment.generation, untouched=moment.work)
-        if project.path.parent == self._folder and not project.read_only:
-            work.auto = project
-        else:
-            work.named = project
-            if self._folder is not None and not project.read_only:
-                former = recovery.notes_of(self._folder, project.path)
-                work.marker = self._mark(project)
-                for note in former:
-                    recovery.forget(note)
+    def _adopt(self, project: ProjectFile, source: SourceReference, moment: Moment) -> None:
+        self._work = Work(self._folder, moment.generation, untouched=moment.work)
+        self._work.adopt(project, source)
         with self._core.lock:
             self._saved_changes = (moment.generation, moment.changes)
         if project.read_only:

@@ -60,7 +60,9 @@ def remembered(tracker: Tracker, feeder: KeyframeFeeder, progress: Progress) -> 
     ahead = None
     if progress.ahead is not None:
         result, version = progress.ahead.result, progress.ahead.keyframe_version
-        ahead = AheadState(result.frame.index, encode_mask(result.mask), result.confidence, version)
+        ahead = AheadState(
+            result.frame.index, encode_mask(result.mask), dict(result.confidence), version, dict(result.states)
+        )
     return replace(state, last=progress.last, stepped=progress.stepped, fed=feeder.seen(), ahead=ahead)
 
 
@@ -97,4 +99,5 @@ def _ahead(state: AheadState | None) -> Ahead | None:
     mask = decode_mask(state.encoded)
     # Nobody looks at the picture of a result that waits: whoever shows it has read the frame.
     frame = Frame(state.frame_index, 0.0, np.zeros((*mask.shape, 3), np.uint8))
-    return Ahead(SegmentationResult(frame, mask, state.confidence), state.keyframe_version)
+    result = SegmentationResult(frame, mask, state.confidence, states=state.states)
+    return Ahead(result, state.keyframe_version)

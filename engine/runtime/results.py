@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.project.mask_codec import decode_mask, encode_mask, without_objects
-from engine.project.mask_store import StoreChange
+from engine.project.mask_entries import StoreChange
 from engine.runtime.core import SessionCore
 from engine.runtime.jobs import FramePacket, TrackJob
 from engine.runtime.messages import DisplayItem, MaskKind

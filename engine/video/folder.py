@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from engine.errors import SourceError
@@ -48,11 +50,20 @@ def read_image(path: Path) -> Rgb:
     """
     try:
         # Not cv2.imread: it cannot open names outside the code page on Windows.
-        data = np.fromfile(path, dtype=np.uint8)
-        _check_size(path)
-        bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+        return decode_image(np.fromfile(path, dtype=np.uint8), path)
     except OSError as error:
         raise SourceError(f"The image {path} cannot be read: {error.strerror}.", "Check the file.") from error
+
+
+def decode_image(data: NDArray[np.uint8], path: Path) -> Rgb:
+    """As `read_image`, of the bytes of an image file; `path` is what messages call it.
+
+    Raises:
+        SourceError: it is damaged, no image, or too large.
+    """
+    _check_size(data, path.name)
+    try:
+        bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     except cv2.error as error:
         raise SourceError(f"The image {path} cannot be read: it is too large.", "Make it smaller.") from error
     if bgr is None:
@@ -61,14 +72,14 @@ def read_image(path: Path) -> Rgb:
     return np.ascontiguousarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
-def _check_size(path: Path) -> None:
+def _check_size(data: NDArray[np.uint8], name: str) -> None:
     """Refuse a picture that would swell beyond the limits; what Pillow does not know is left to the decoder's own."""
     try:
-        with Image.open(path) as image:  # reads no more than the header
-            check_size(path.name, *image.size)
+        with Image.open(io.BytesIO(data.tobytes())) as image:  # reads no more than the header
+            check_size(name, *image.size)
     except Image.DecompressionBombError:
         raise SourceError(
-            f"{path.name} has too many pixels; the limit is {MAX_PIXELS // 10**6} million.", "Make it smaller."
+            f"{name} has too many pixels; the limit is {MAX_PIXELS // 10**6} million.", "Make it smaller."
         ) from None
     except (OSError, ValueError, SyntaxError):
         pass  # the decoder will say what is wrong with it

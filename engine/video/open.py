@@ -33,7 +33,7 @@ def open_source(spec: str | Path | int) -> FrameSource:
     Args:
         spec: a camera (0, "0", "camera:0", "camera:NAME" or its plain name), the address of a stream (http, https,
             rtsp, rtmp, udp ...), "live:PATH" (a video file played like a camera), a video file, an image file, a
-            folder of images, or a file:// address of one of these.
+            folder of images, a project with pictures of its own, or a file:// address of one of these.
 
     Raises:
         SourceError: with one clear sentence and the way out.
@@ -107,6 +107,12 @@ def _open_path(path: Path) -> FrameSource:
     path = path.expanduser()
     if "\x00" in str(path):
         raise SourceError("The name of the file contains a NUL character.", "Check the name.")
+    from engine.project.state import is_project  # projects know sources, too
+
+    if is_project(path) and path.is_file():
+        from engine.project.pictures import ProjectPictures
+
+        return ProjectPictures(path)
     if classify(path) in ("folder", "image"):
         return ImageFolderSource(path)
     return VideoFileSource(path)

@@ -11,7 +11,7 @@ from pytestqt.qtbot import QtBot
 
 from app.bridge import FAST_MS, IDLE_MS, EngineBridge
 from engine.export.request import ExportRequest
-from engine.runtime.messages import DisplayItem, Mode
+from engine.runtime.messages import DisplayItem, MaskKind, Mode
 from engine.types import Frame
 
 
@@ -91,10 +91,19 @@ def test_masks_are_unsaved_until_exported(shell: Any, bridge: EngineBridge, tmp_
     assert not bridge.unsaved  # nothing is left to lose
 
 
-def test_live_masks_are_never_unsaved(shell: Any, bridge: EngineBridge) -> None:
+def test_what_is_painted_live_is_unsaved_and_what_is_tracked_is_not(shell: Any, bridge: EngineBridge) -> None:
     shell.open("camera:0")
-    bridge.set_mask(shell.window.canvas.item.frame, np.ones((64, 96), np.uint8), {1})
+    frame = shell.window.canvas.item.frame
+    bridge.set_mask(frame, np.ones((64, 96), np.uint8), {1})
     shell.pump()
+    assert bridge.unsaved
+    bridge.track()
+    shell.session.live_frame(1)
+    shell.pump()
+    bridge.pause()
+    bridge.clear_mask(frame)
+    shell.pump()
+    assert list(bridge.mask_kinds().values()) == [MaskKind.TRACKED]
     assert not bridge.unsaved
 
 

@@ -335,12 +335,79 @@ def test_a_changed_video_is_noticed(
     assert app.bridge.info is None
 
 
+# -- cameras -------------------------------------------------------------------------------------------------------
+def paint_live(app: App, clip: Path) -> int:
+    """Paint on the running picture of something live; the number of the frame that stood still for it."""
+    app.open(f"live:{clip}")
+    app.until(lambda: app.bridge.live and app.canvas.item is not None)
+    app.stroke((70, 50), (80, 60))
+    app.until(lambda: app.bridge.mode is Mode.FROZEN and app.bridge.painted_ids == {1})
+    app.until(lambda: app.bridge._session.project_up_to_date)
+    return app.shown
+
+
+def test_what_was_painted_live_is_saved_on_closing_and_opens_again(
+    start: Start, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = start()
+    shown = paint_live(app, clip)
+    mask, rgb = app.bridge.mask_at(shown)[0], app.canvas.item.frame.rgb  # type: ignore[union-attr]
+    app.window.objects.rename(1, "Disc")
+    assert app.window.isWindowModified()
+    answer("Cancel")
+    assert not app.window.close()
+    path = tmp_path / "live.livemask"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(path), ""))
+    answer("Save project…")
+    assert app.window.close()
+    assert list((tmp_path / "data").iterdir()) == []
+
+    app = start()
+    app.window.opening.open(str(path))
+    app.until(lambda: app.window.objects.ids == (1,) and app.canvas.displayed_mask is not None)
+    assert app.window.windowTitle() == "live[*] - clip.mp4 (live) - LiveMask"
+    assert app.window.objects.items[0].name == "Disc"
+    assert np.array_equal(app.canvas.displayed_mask, mask)
+    assert np.array_equal(app.canvas.item.frame.rgb, rgb)  # type: ignore[union-attr]
+
+
+def test_what_was_painted_live_is_recovered(start: Start, clip: Path, tmp_path: Path) -> None:
+    app = start()
+    shown = paint_live(app, clip)
+    mask = app.bridge.mask_at(shown)[0]
+    app.window.close_at_once()
+    app = start()
+    app.until(lambda: app.window.findChildren(RecoveryDialog))
+    (dialog,) = app.window.findChildren(RecoveryDialog)
+    assert "1 painted, 0 tracked" in dialog.list.item(0).text()
+    QTest.mouseClick(dialog.recover_button, Qt.MouseButton.LeftButton)
+    app.until(lambda: app.canvas.displayed_mask is not None)
+    assert np.array_equal(app.canvas.displayed_mask, mask)
+
+
+def test_leaving_a_camera_asks_once_something_is_painted(start: Start, clip: Path, tmp_path: Path) -> None:
+    app = start()
+    app.open(f"live:{clip}")
+    app.open(str(clip))  # nothing is painted: nothing is asked
+    app.until(lambda: not app.bridge.live)
+    paint_live(app, clip)
+    answer("Cancel")
+    assert not app.window.opening.open(str(clip))
+    assert app.bridge.live
+    answer("Discard")
+    assert app.window.opening.open(str(clip))
+    app.until(lambda: not app.bridge.live)
+    app.until(lambda: list((tmp_path / "data").iterdir()) == [])
+
+
 # -- by the fake session -------------------------------------------------------------------------------------------
-def test_live_sources_have_no_projects(shell: Any) -> None:
-    shell.open("camera:0")
-    assert not shell.window.actions_table["save_project"].isEnabled()
-    shell.open()
-    assert shell.window.actions_table["save_project"].isEnabled()
+def test_whatever_is_open_can_be_saved(shell: Any) -> None:
+    for uri in ("camera:0", "/videos/clip.mp4"):
+        assert not shell.window.actions_table["save_project"].isEnabled()
+        shell.open(uri)
+        assert shell.window.actions_table["save_project"].isEnabled()
+        shell.trigger("close_source")
+        shell.pump()
 
 
 def test_a_project_that_cannot_be_written_asks_at_the_end(shell: Any) -> None:

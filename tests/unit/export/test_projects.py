@@ -14,7 +14,7 @@ from pycocotools import mask as coco_mask
 import main
 from engine.export.from_project import read_project
 from engine.project.mask_codec import encode_mask
-from engine.project.mask_store import Keyframe, StoreContents, Tracked
+from engine.project.mask_entries import Keyframe, StoreContents, Tracked
 from engine.project.project_file import create, open_project
 from engine.project.source_place import reference_to, seen_from
 from engine.project.state import ProjectError, ProjectObject, ProjectState

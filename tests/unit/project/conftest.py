@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine.object_state import ObjectState
 from engine.project.mask_codec import encode_mask
-from engine.project.mask_store import Keyframe, StoreContents, Tracked
+from engine.project.mask_entries import Keyframe, StoreContents, Tracked
 from engine.project.state import (
     AheadState,
     BankState,
@@ -18,6 +19,7 @@ from engine.project.state import (
     ProjectView,
     SlotState,
     SourceReference,
+    TrailState,
 )
 from engine.types import Mask
 from engine.video.source import SourceKind
@@ -33,12 +35,13 @@ def square(object_id: int = 1, x: int = 2, y: int = 2) -> Mask:
 
 def make_state(folder: Path, *, frames: int = 5, bank: bool = True) -> ProjectState:
     """Two keyframes (one corrects a tracked mask), tracked frames, and everything else a project can hold."""
-    origin = Tracked(encode_mask(square(1, 9)), {1: 0.25}, stale=True)
+    origin = Tracked(encode_mask(square(1, 9)), {1: 0.25}, stale=True, states={1: ObjectState.UNSURE})
     keyframes = {
         0: Keyframe(encode_mask(square() + square(7, 12)), frozenset([1, 7]), frozenset(), 1),
         3: Keyframe(encode_mask(square(1, 8)), frozenset([1]), frozenset([7]), 4, origin),
     }
-    tracked = {i: Tracked(encode_mask(square(1, i)), {1: 1 / (i + 1)}) for i in range(4, 4 + frames)}
+    states = {1: ObjectState.FOUND_AGAIN, 7: ObjectState.LOST}
+    tracked = {i: Tracked(encode_mask(square(1, i)), {1: 1 / (i + 1)}, states=states) for i in range(4, 4 + frames)}
     source = SourceReference(
         SourceKind.FILE, str(folder / "clip.mp4"), "clip.mp4", WIDTH, HEIGHT, Fingerprint(123, "ab" * 32, 50)
     )
@@ -55,7 +58,9 @@ def make_state(folder: Path, *, frames: int = 5, bank: bool = True) -> ProjectSt
         ProjectView(4, False, 1, 9),
         BankState(
             "net; robust", (0.6, 0.8), (7, 1), 2, 3, 128, (24, 16), 5, 4, True, {0: 1, 3: 4}, slots,
-            AheadState(5, encode_mask(square(1, 5)), {1: 0.5}, None),
+            AheadState(5, encode_mask(square(1, 5)), {1: 0.5}, None, {1: ObjectState.SURE}),
+            (TrailState(1, ObjectState.LOST, 2, 6, (3.5, 1 / 3), (0.9,), b"look"),
+             TrailState(7, None, 0, 1, (), (), b"")),
         )
         if bank
         else None,

@@ -17,12 +17,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from engine.errors import SourceError
+from engine.project import pictures
 from engine.project.fingerprint import fingerprint
 from engine.project.mask_codec import checked_mask, encode_mask
+from engine.project.pictures import ProjectPictures, encode_picture
 from engine.project.project_file import create, open_project
 from engine.project.source_place import check_fits, find_source, recognise
 from engine.project.state import Fingerprint, ProjectError, ProjectState, SourceReference
+from engine.video.open import open_source
 from engine.video.source import MAX_SIDE, SourceInfo, SourceKind
+from tests.support.clips import png_claiming
 from tests.unit.project.conftest import HEIGHT, WIDTH, make_state, square
 
 
@@ -172,6 +177,10 @@ def test_a_true_mask_passes_the_check() -> None:
         ("UPDATE tracked SET confidence = ?", '{"1": NaN}'),
         ("UPDATE tracked SET confidence = ?", '{"999": 0.5}'),
         ("UPDATE tracked SET confidence = ?", "[" * 100_000),
+        ("UPDATE tracked SET states = ?", '{"1": "asleep"}'),
+        ("UPDATE tracked SET states = ?", '{"1": ["sure"]}'),
+        ("UPDATE tracked SET states = ?", '{"0": "sure"}'),
+        ("UPDATE keyframes SET origin_states = ?", "[]"),
         ("UPDATE objects SET id = ? WHERE id = 7", 256),
         ("UPDATE objects SET color = ?", -5),
         ("UPDATE objects SET name = ?", b"bytes"),
@@ -195,6 +204,13 @@ def test_impossible_values_are_refused(tampered: Callable[..., Path], statement:
         ("UPDATE bank SET ahead = ?", b"no mask"),
         ("UPDATE bank_slots SET pool = ?", "third"),
         ("UPDATE bank_slots SET known = ?", b"\0"),
+        ("UPDATE bank_trails SET object = object + ?", 255),
+        ("UPDATE bank_trails SET state = ?", "asleep"),
+        ("UPDATE bank_trails SET run = ?", -1),
+        ("UPDATE bank_trails SET facts = ?", '{"cells": 0, "areas": [], "likenesses": []}'),
+        ("UPDATE bank_trails SET facts = ?", '{"cells": 6, "areas": [NaN], "likenesses": []}'),
+        ("UPDATE bank_trails SET facts = ?", '{"cells": 6, "areas": [1], "likenesses": ' + str([1] * 300) + "}"),
+        ("UPDATE bank_trails SET looks = ?", "text"),
     ],
 )
 def test_a_damaged_memory_costs_the_memory_only(
@@ -333,3 +349,74 @@ def test_masks_must_fit_the_source() -> None:
         check_fits(reference("/x"), info, 12, same=False)
     with pytest.raises(ProjectError, match=f"{WIDTH * 2} x {HEIGHT}, but"):
         check_fits(reference("/x"), replace(info, width=WIDTH * 2), 9, same=True)
+
+
+# -- pictures of its own ---------------------------------------------------------------------------------------------
+@pytest.fixture
+def album(project_path: Path, state: ProjectState) -> Callable[..., Path]:
+    """A project with two pictures of its own, on which a stranger ran SQL."""
+
+    def make(statement: str = "SELECT 1", *values: object) -> Path:
+        rgb = np.arange(HEIGHT * WIDTH * 3, dtype=np.uint8).reshape(HEIGHT, WIDTH, 3)
+        own = replace(state.source, own=True, path="", fingerprint=None)
+        create(project_path, replace(state, source=own, pictures=dict.fromkeys((0, 1), encode_picture(rgb)))).close()
+        with contextlib.closing(sqlite3.connect(project_path, isolation_level=None)) as connection:
+            connection.execute(statement, values)
+        return project_path
+
+    return make
+
+
+def test_pictures_come_back_to_the_pixel(album: Callable[..., Path]) -> None:
+    with contextlib.closing(ProjectPictures(album())) as source:
+        assert (source.info.width, source.info.height, source.info.frame_count) == (WIDTH, HEIGHT, 2)
+        frame = source.read()
+        assert frame is not None
+        assert np.array_equal(frame.rgb.reshape(-1), np.arange(HEIGHT * WIDTH * 3, dtype=np.uint8))
+        assert source.read() is not None
+        assert source.read() is None
+    assert source.read() is None
+
+
+@pytest.mark.filterwarnings("ignore:Image size")  # Pillow warns, too
+@pytest.mark.parametrize(
+    ("statement", "value", "told"),
+    [
+        ("UPDATE pictures SET png = ?", b"", "is empty"),
+        ("UPDATE pictures SET png = ?", "text", "is empty"),
+        ("UPDATE pictures SET png = ?", pickle.dumps(print), "damaged or no image"),
+        ("UPDATE pictures SET png = ?", png_claiming(12_000), "the limit is"),
+        ("UPDATE pictures SET png = ?", png_claiming(60_000), "too many pixels"),
+        ("UPDATE pictures SET png = zeroblob(?)", 2**20, "damaged or no image"),
+        ("UPDATE pictures SET frame = ? WHERE frame = 1", 10**12, "are damaged"),
+        ("DELETE FROM pictures WHERE frame = ?", 0, "are damaged"),
+        ("DELETE FROM pictures WHERE frame < ?", 9, "without pictures of its own"),
+    ],
+)
+def test_pictures_of_a_strangers_are_pictures_or_refused(
+    album: Callable[..., Path], statement: str, value: object, told: str
+) -> None:
+    with pytest.raises(SourceError, match=told):
+        ProjectPictures(album(statement, value))
+
+
+def test_a_picture_of_another_size_is_told(album: Callable[..., Path]) -> None:
+    other = encode_picture(np.zeros((HEIGHT, WIDTH + 1, 3), np.uint8))
+    with contextlib.closing(ProjectPictures(album("UPDATE pictures SET png = ? WHERE frame = 1", other))) as source:
+        assert source.read() is not None
+        with pytest.raises(SourceError, match="another size"):
+            source.read()
+
+
+def test_a_picture_that_is_too_large_is_not_even_read(
+    album: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pictures, "MAX_PICTURE_BYTES", 1000)
+    with pytest.raises(SourceError, match="are damaged"):
+        ProjectPictures(album("UPDATE pictures SET png = zeroblob(?)", 1001))
+
+
+def test_a_video_is_no_project_of_pictures(state: ProjectState, project_path: Path) -> None:
+    create(project_path, state).close()
+    with pytest.raises(SourceError, match=r"without pictures of its own\. Name its video"):
+        open_source(project_path)

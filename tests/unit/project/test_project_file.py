@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sqlite3
@@ -14,7 +15,8 @@ import pytest
 
 from engine.project import schema
 from engine.project.mask_codec import encode_mask
-from engine.project.mask_store import MaskStore, Tracked
+from engine.project.mask_entries import Keyframe, StoreContents, Tracked
+from engine.project.mask_store import MaskStore
 from engine.project.project_file import create, in_use, open_project, with_suffix
 from engine.project.state import ProjectError, ProjectState
 from tests.unit.project.conftest import make_state, square
@@ -57,8 +59,9 @@ def test_only_what_changed_is_written_again(state: ProjectState, project_path: P
     )
     before = project._connection.total_changes
     assert project.write(later)
-    # One mask, two flags, one mask gone; the bank's facts and one slot; the view; the objects anew (2 gone, 1 written).
-    assert project._connection.total_changes - before == 1 + 2 + 1 + 2 + 1 + 3
+    # One mask, two flags, one mask gone; the bank's facts and one slot; its trails and the objects anew (2 gone, 2 and
+    # 1 written); the view.
+    assert project._connection.total_changes - before == 1 + 2 + 1 + 2 + 4 + 3 + 1
     assert project.write(replace(later, bank=None)) is False  # no bank at hand: the one in the file stays
     project.close()
     assert read(project_path) == later
@@ -91,6 +94,29 @@ def test_saving_under_another_name_takes_the_memory_along(state: ProjectState, p
     first.close()
     second.close()
     assert read(other) == state
+
+
+def test_a_picture_and_its_mask_are_written_as_one(state: ProjectState, project_path: Path) -> None:
+    """Whatever moment the end comes at: a mask never lies on a picture that is not there."""
+    state = replace(state, contents=StoreContents(), bank=None)
+    keyframe = Keyframe(encode_mask(square()), frozenset([1]), frozenset(), 1)
+    seen = set()
+    counts = "SELECT (SELECT count(*) FROM pictures), (SELECT count(*) FROM keyframes)"
+
+    def look() -> int:
+        seen.update(rows(project_path, counts))
+        return 0
+
+    project = create(project_path, state)
+    project._connection.set_progress_handler(look, 1)
+    for number in range(3):
+        contents = StoreContents(dict.fromkeys(range(number + 1), keyframe), version=1)
+        assert project.write(replace(state, contents=contents, pictures={number: b"a picture"}))
+    project._connection.set_progress_handler(None, 0)
+    project.close()
+    assert seen >= {(0, 0), (1, 1), (2, 2)}
+    assert all(pictures == masks for pictures, masks in seen)
+    assert rows(project_path, "SELECT count(*) FROM pictures") == [(3,)]
 
 
 def test_a_name_that_is_taken_needs_a_word(state: ProjectState, project_path: Path) -> None:
@@ -222,22 +248,41 @@ def test_a_write_protected_project_is_opened_for_reading(state: ProjectState, pr
 
 
 # -- older and newer formats -------------------------------------------------------------------------------------
-def as_version_1(path: Path, folder: Path) -> None:
-    """A project as the first version wrote it: no memory bank."""
-    create(path, make_state(folder, bank=False)).close()
-    connection = sqlite3.connect(path)
-    connection.executescript("DROP TABLE bank; DROP TABLE bank_slots; PRAGMA user_version = 1; VACUUM;")
-    connection.close()
+def in_version(version: int, path: Path, folder: Path) -> ProjectState:
+    """Write a project as an older version did: its tables, and what they can hold. Returns what is in it."""
+    create(folder / "new.livemask", make_state(folder)).close()
+    with contextlib.closing(sqlite3.connect(path)) as old:
+        old.execute("ATTACH ? AS new", [str(folder / "new.livemask")])
+        for step in schema.STEPS[:version]:
+            old.executescript(step)
+        for (table,) in old.execute("SELECT name FROM main.sqlite_master WHERE type = 'table'").fetchall():
+            columns = ", ".join(row[1] for row in old.execute(f"PRAGMA main.table_info({table})"))
+            old.execute(f"INSERT INTO main.{table} SELECT {columns} FROM new.{table}")
+        old.execute(f"PRAGMA main.application_id = {schema.APPLICATION_ID}")
+        old.execute(f"PRAGMA main.user_version = {version}")
+        old.commit()
+    (folder / "new.livemask").unlink()
+    state = make_state(folder)
+    return without_states(replace(state, bank=None) if version < 2 else state) if version < 3 else state
 
 
+def without_states(state: ProjectState) -> ProjectState:
+    contents = state.contents
+    keyframes = {i: replace(k, origin=k.origin and replace(k.origin, states={})) for i, k in contents.keyframes.items()}
+    tracked = {i: replace(t, states={}) for i, t in contents.tracked.items()}
+    bank = state.bank and replace(state.bank, trails=())
+    return replace(state, contents=replace(contents, keyframes=keyframes, tracked=tracked), bank=bank)
+
+
+@pytest.mark.parametrize("version", range(1, schema.VERSION))
 @pytest.mark.parametrize("read_only", [False, True])
-def test_a_project_of_the_first_version_is_brought_to_this_one(
-    project_path: Path, tmp_path: Path, read_only: bool
+def test_a_project_of_an_older_version_is_brought_to_this_one(
+    project_path: Path, tmp_path: Path, read_only: bool, version: int
 ) -> None:
-    as_version_1(project_path, tmp_path)
+    expected = in_version(version, project_path, tmp_path)
     before = project_path.read_bytes()
     project = open_project(project_path, read_only=read_only)
-    assert project.read() == make_state(tmp_path, bank=False)
+    assert project.read() == expected
     if read_only:
         project.close()
         assert project_path.read_bytes() == before
@@ -255,7 +300,7 @@ def test_a_project_of_the_first_version_is_brought_to_this_one(
 def test_a_migration_that_fails_leaves_the_old_file(
     project_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    as_version_1(project_path, tmp_path)
+    expected = in_version(1, project_path, tmp_path)
     steps = (*schema.STEPS[:1], schema.STEPS[1] + "; CREATE TABLE meta (again INTEGER)")
     monkeypatch.setattr(schema, "STEPS", steps)
     with pytest.raises(ProjectError, match="cannot be opened"):
@@ -263,7 +308,7 @@ def test_a_migration_that_fails_leaves_the_old_file(
     assert rows(project_path, "PRAGMA user_version") == [(1,)]
     assert rows(project_path, "SELECT count(*) FROM sqlite_master WHERE name = 'bank'") == [(0,)]
     monkeypatch.undo()
-    assert read(project_path) == make_state(tmp_path, bank=False)
+    assert read(project_path) == expected
 
 
 def test_a_project_of_a_newer_version_is_refused_untouched(state: ProjectState, project_path: Path) -> None:

@@ -6,15 +6,17 @@ import contextlib
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load, save
 
+from engine.object_state import ObjectState
 from engine.project.bank_state import export_bank, import_bank
 from engine.project.project_file import open_project
 from engine.project.state import BankState
@@ -47,10 +49,14 @@ class Desk:
             assert time.monotonic() < deadline, self.events[-5:]
             time.sleep(0.005)
 
-    def start_work(self, clip: Path, mask: Mask) -> None:
+    def start_work(self, clip: Path, mask: Mask, object_ids: Collection[int] = (1, 2)) -> None:
         self.session.open(clip)
         self.wait(lambda: self.session._core.shown)
-        self.session.set_mask(self.session._core.shown.frame, mask, [1, 2])  # type: ignore[union-attr]
+        self.session.set_mask(self.session._core.shown.frame, mask, object_ids)  # type: ignore[union-attr]
+
+    def save(self, path: Path) -> None:
+        self.session.save_project(path)
+        self.wait(lambda: any(isinstance(e, Notice) and e.message == f"Saved {path.name}." for e in self.events))
 
     def track(self, until: int) -> None:
         self.session.track(1, until)
@@ -95,8 +101,7 @@ def test_tracking_goes_on_exactly_after_closing(desk: Callable[[], Desk], repo_r
     first.session.pause()  # in the middle of a step: its result waits, and is part of the project
     first.wait(lambda: first.session.mode is Mode.FROZEN)
     paused_at = first.position
-    first.session.save_project(tmp_path / "balloons.livemask")
-    first.wait(lambda: any(isinstance(e, Notice) and e.message == "Saved balloons.livemask." for e in first.events))
+    first.save(tmp_path / "balloons.livemask")
     assert first.session.shutdown(TIMEOUT)
 
     second = desk()
@@ -147,6 +152,51 @@ def test_tracking_goes_on_exactly_after_an_end_in_its_middle(
     assert all(np.array_equal(a, b) for a, b in zip(again.masks(0, LAST), expected, strict=True))
 
 
+def come_and_go(folder: Path) -> Mask:
+    """22 pictures of a square that is away from the eighth to the fourteenth; returns its mask in the first."""
+    folder.mkdir()
+    rng = np.random.default_rng(1)
+    ground = cv2.GaussianBlur(rng.integers(60, 120, (120, 160, 3)).astype(np.uint8), (0, 0), 3)
+    cloth = cv2.resize(rng.integers(0, 255, (6, 6, 3)).astype(np.uint8), (36, 36), interpolation=cv2.INTER_NEAREST)
+    for index in range(22):
+        picture = ground.copy()
+        if index not in range(7, 14):
+            picture[40:76, 30 + index : 66 + index] = cloth
+        assert cv2.imwrite(str(folder / f"{index:02}.png"), picture)
+    mask = np.zeros((120, 160), np.uint8)
+    mask[40:76, 30:66] = 1
+    return mask
+
+
+@pytest.mark.parametrize("pause_at", [6, 11])
+def test_an_object_that_is_lost_is_found_again_as_without_an_end(
+    desk: Callable[[], Desk], tmp_path: Path, pause_at: int
+) -> None:
+    """Not the masks alone: confidences and states hang on what the tracker saw of the object before."""
+    clip, last = tmp_path / "frames", 21
+    mask = come_and_go(clip)
+    whole = desk()
+    whole.start_work(clip, mask, [1])
+    whole.track(last)
+    states = whole.session.object_states()
+    assert {states[index][1] for index in states} >= {ObjectState.LOST, ObjectState.FOUND_AGAIN}
+
+    first = desk()
+    first.start_work(clip, mask, [1])
+    first.track(pause_at)
+    first.save(tmp_path / "a.livemask")
+    assert first.session.shutdown(TIMEOUT)
+    second = desk()
+    second.session.open_project(tmp_path / "a.livemask")
+    second.wait(lambda: second.position == pause_at)
+    assert second.session.object_states() == {i: known for i, known in states.items() if i <= pause_at}
+    second.track(last)
+    assert all(np.array_equal(a, b) for a, b in zip(second.masks(0, last), whole.masks(0, last), strict=True))
+    assert second.session.object_states() == states
+    for index in range(last + 1):
+        assert second.session.confidence_at(index) == whole.session.confidence_at(index)
+
+
 def last_remembered(folder: Path) -> int:
     """The frame at which the memory in the autosaved file stands."""
     for path in folder.glob("demo-*.livemask"):
@@ -161,8 +211,7 @@ def test_another_engine_learns_the_keyframes_anew(desk: Callable[[], Desk], repo
     first = desk()
     first.start_work(clip, mask)
     first.track(3)
-    first.session.save_project(tmp_path / "a.livemask")
-    first.wait(lambda: any(isinstance(e, Notice) and e.message == "Saved a.livemask." for e in first.events))
+    first.save(tmp_path / "a.livemask")
     assert first.session.shutdown(TIMEOUT)
     with contextlib.closing(sqlite3.connect(tmp_path / "a.livemask")) as connection:
         facts = json.loads(connection.execute("SELECT facts FROM bank").fetchone()[0])
@@ -204,6 +253,10 @@ def test_a_memory_that_holds_something_else_is_not_used(
         "no labels": save({"embedding": tensors["embedding"]}),
         "double precision": save({k: v.double() for k, v in tensors.items()}),
     }
+    trail = state.trails[0]
+    assert len(trail.looks) == 4 * state.channels
+    for looks in (trail.looks[:-4], bytes.fromhex("0000c07f") * state.channels):  # cut off, no numbers
+        assert not import_bank(tracker, replace(state, trails=(replace(trail, looks=looks),)))
     for what, content in wrong.items():
         bad = replace(state, slots=(*state.slots[:-1], replace(slot, tensors=content)))
         assert not import_bank(tracker, bad), what
@@ -213,6 +266,7 @@ def test_a_memory_that_holds_something_else_is_not_used(
     again = export_bank(tracker)
     assert again is not None
     assert again.slots == state.slots
+    assert again.trails == state.trails
     tracker.delete_object(1)  # leaves a gap among the label columns, which nobody sees afterwards
     rest = export_bank(tracker)
     assert rest is not None

@@ -27,7 +27,7 @@ from engine.runtime.messages import (
 )
 from engine.runtime.messages import Notice as NoticeEvent
 from engine.video.folder import ImageFolderSource
-from tests.unit.runtime.fakes import TIMEOUT, Driver, FakeLive, Gate, picture, square
+from tests.unit.runtime.fakes import TIMEOUT, Driver, Gate, picture, square
 
 Drive = Callable[..., Driver]
 
@@ -279,21 +279,6 @@ def test_an_autosave_folder_that_cannot_be_made_is_told(drive: Drive, frames: Pa
     driver.paint()
     until(driver, lambda: any(text.startswith("Work cannot be kept in") for text in driver.notices))
     saved(driver, tmp_path / "a.livemask")  # the way out works
-
-
-def test_live_sources_have_no_project(drive: Drive, auto: Path, tmp_path: Path) -> None:
-    camera = FakeLive()
-    driver = drive({"camera:0": camera}, autosave_dir=auto)
-    driver.open("camera:0")
-    camera.push()
-    until(driver, lambda: driver.shown == 0)
-    driver.session.freeze()
-    driver.wait_mode(Mode.FROZEN)
-    driver.paint()
-    driver.session.save_project(tmp_path / "a.livemask")
-    until(driver, lambda: "Only videos and folders can be saved as a project." in driver.notices)
-    assert not (tmp_path / "a.livemask").exists()
-    assert not auto.exists() or list(auto.iterdir()) == []
 
 
 # -- what is refused -----------------------------------------------------------------------------------------------

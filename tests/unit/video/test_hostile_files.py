@@ -6,7 +6,6 @@ import itertools
 import random
 import struct
 import warnings
-import zlib
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -18,6 +17,7 @@ from engine.types import Frame
 from engine.video.file import VideoFileSource
 from engine.video.folder import ImageFolderSource
 from engine.video.source import MAX_SIDE
+from tests.support.clips import png_claiming
 from tests.unit.video.media import ffmpeg, identity, probe_count
 
 Clip = Callable[..., Path]
@@ -222,12 +222,7 @@ def test_larger_frames_are_refused_with_the_limit(clip: Clip, size: str) -> None
 @pytest.mark.parametrize(("side", "told"), [(12_000, "12000 x 12000; the limit"), (60_000, "too many pixels; the")])
 def test_a_picture_that_swells_is_not_unpacked(tmp_path: Path, side: int, told: str) -> None:
     """Some bytes that claim hundreds of millions of pixels, as a PNG header can."""
-    head = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
-    chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b"")]
-    data = b"\x89PNG\r\n\x1a\n"
-    for name, body in chunks:
-        data += struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-    path = written(tmp_path / "bomb.png", data)
+    path = written(tmp_path / "bomb.png", png_claiming(side))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns, too
         with pytest.raises(SourceError, match=told):
