@@ -23,6 +23,11 @@ class Upsampling(Protocol):
         """n x (NEIGHBOURS x FACTOR x FACTOR) of the cells with these numbers (n int64, y w + x), in their order."""
         ...
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of what it keeps of the frame."""
+        ...
+
 
 class DenseLogits:
     """Logits that are there already."""
@@ -37,6 +42,10 @@ class DenseLogits:
     def at(self, cells: torch.Tensor) -> torch.Tensor:
         return self._logits.flatten(0, 1)[cells]
 
+    @property
+    def nbytes(self) -> int:
+        return self._logits.nbytes
+
 
 class StageLogits:
     """Logits worked out when they are asked for, from the trunk's stages, which it keeps.
@@ -50,6 +59,11 @@ class StageLogits:
     def __init__(self, upsampler: Upsampler, stages: Stages) -> None:
         self._upsampler, self._stages = upsampler, stages
         self._height, self._width = stages.stage2.shape[-2:]
+
+    @property
+    def nbytes(self) -> int:
+        stages = self._stages
+        return sum(stage.nbytes for stage in (stages.stem, stages.stage1, stages.stage2, stages.stage3))
 
     def all(self) -> torch.Tensor:
         logits: torch.Tensor = self._upsampler(self._stages)[0]
