@@ -69,7 +69,7 @@ class ReferenceCache:
             self.layout.write(self.keys[number], keys)
             self.layout.write(self.columns[number], columns)
             if self._peaks.numel():
-                self._peaks[number] = self.columns[number, ..., :-1].amax((-2, -1)).float() / self._pool**2
+                self._peaks[number] = self.layout.block_peaks(columns[..., :-1].amax(-1).float()) / self._pool**2
         else:
             self.keys[number] = keys.flatten(0, 1)
             self.columns[number] = columns.flatten(0, 1)
