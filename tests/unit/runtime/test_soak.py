@@ -233,5 +233,7 @@ def test_ten_minutes_in_real_time(tmp_path: Path) -> None:
         assert last.rss - first.rss < GROWTH
         assert last.threads == first.threads
         assert last.handles == first.handles
+        counted = stats.processed + session._core.stats.previewed + stats.dropped
+        assert abs(sources[0].captured - counted) < 30  # a second's frames came between the figures at most
     finally:
         assert session.shutdown(TIMEOUT_S)
