@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -34,6 +35,9 @@ COMMANDS: dict[str, Command] = {
     "track": Command("engine.commands.track", "carry the mask of the first frame through a video, without a window"),
     "export": Command("engine.commands.export", "write tracked masks as videos, data sets, tables or labelling files"),
     "eval": Command("engine.commands.eval", "measure quality and speed on an annotated data set"),
+    "eval-scribbles": Command(
+        "engine.commands.eval_scribbles", "measure the smart scribble with simulated users on an annotated data set"
+    ),
     "score": Command("engine.commands.score", "compare masks with ground truth"),
     "ablate": Command(
         "engine.commands.ablate", "measure what each part of the recipe does, beside the paper's figures"
@@ -50,7 +54,7 @@ COMMANDS: dict[str, Command] = {
 
 def build_window_parser() -> argparse.ArgumentParser:
     """The parser of ``main.py [INPUT]``, which opens the window."""
-    lines = [f"  {name:<9}{command.summary}" for name, command in COMMANDS.items()]
+    lines = [f"  {name:<15}{command.summary}" for name, command in COMMANDS.items()]
     parser = argparse.ArgumentParser(
         prog="main.py",
         description="Paint an object on one frame; LiveMask carries the mask through the video while it runs.",
@@ -110,8 +114,15 @@ def run_window(options: argparse.Namespace) -> int:
     return int(run(options))
 
 
+def _print_whatever_comes() -> None:
+    """A file name that the terminal (or a log of another encoding) cannot show must not end what was done with it."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (argparse itself exits with 2 on bad usage)."""
+    _print_whatever_comes()
     arguments = list(sys.argv[1:] if argv is None else argv)
     name = command_name(arguments)
     if name is None:
