@@ -383,6 +383,7 @@ def test_what_was_painted_live_is_recovered(start: Start, clip: Path, tmp_path: 
     QTest.mouseClick(dialog.recover_button, Qt.MouseButton.LeftButton)
     app.until(lambda: app.canvas.displayed_mask is not None)
     assert np.array_equal(app.canvas.displayed_mask, mask)
+    assert not [uri for uri in app.window.settings.recent if uri.endswith(".livemask")]  # it has no name
 
 
 def test_leaving_a_camera_asks_once_something_is_painted(start: Start, clip: Path, tmp_path: Path) -> None:
