@@ -10,18 +10,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from engine.embedding import Embedded, embed_frame
 from engine.errors import MaskError, OutOfMemoryError, SizeMismatchError
 from engine.object_state import ObjectState
-from engine.preparing import Preparation, picture_of_size, working_size
+from engine.preparing import Preparation, working_size
 from engine.propagation.confidence import Evidence
-from engine.propagation.labels import labels_to_mask, mask_to_labels, stored_labels
+from engine.propagation.labels import PlanePart, labels_to_mask, mask_to_labels, stored_labels
 from engine.propagation.presence import Presence
 from engine.propagation.propagator import Propagator
 from engine.propagation.recipe import Recipe
 from engine.types import Frame, Mask, SegmentationResult
 from models.device import describe_backend, describe_device
-from models.embedder import DetailedEmbedder, Embedder
-from models.upsampler import FACTOR, enlarge
+from models.embedder import Embedder
+from models.enlarging import enlarge
+from models.upsampler import FACTOR
 
 if TYPE_CHECKING:
     from engine.runtime.config import EngineConfig
@@ -70,7 +72,12 @@ class Tracker:
 
     # -- the one step ------------------------------------------------------------------------------------------
     def step(
-        self, frame: Frame, mask: Mask | None = None, *, touched: Collection[int] | None = None
+        self,
+        frame: Frame,
+        mask: Mask | None = None,
+        *,
+        touched: Collection[int] | None = None,
+        embedded: Embedded | None = None,
     ) -> SegmentationResult:
         """Segment `frame`; with `mask`, `frame` becomes (or replaces) a keyframe.
 
@@ -80,6 +87,7 @@ class Tracker:
             touched: ids the user meant with `mask`; None means every id in `mask` and every id known so far. Objects
                 that are not touched keep what the tracker remembers of this frame; if it remembers nothing, their
                 pixels in `mask` are taken over as shown, and it learns nothing of those without pixels.
+            embedded: what `embed_ahead` made of `frame`; made anew where it does not fit any more.
 
         Returns:
             The frame with its mask. For a keyframe the mask is the user's own, byte for byte.
@@ -94,7 +102,9 @@ class Tracker:
         elif not self._columns or not self._has_references():
             raise MaskError("Nothing is painted yet.", "Paint an object on a frame first.")
         with _memory_errors(self.embedder.device), torch.inference_mode():
-            return self._track(frame) if mask is None else self._learn(frame, mask, touched)
+            if mask is None:
+                return self._track(frame, embedded)
+            return self._learn(frame, mask, touched, embedded)
 
     def _check(self, frame: Frame, mask: Mask) -> None:
         if mask.shape != frame.rgb.shape[:2]:
@@ -108,9 +118,11 @@ class Tracker:
         bank = self._propagator and self._propagator.bank
         return bool(bank and (bank.recent or bank.keyframes))
 
-    def _learn(self, frame: Frame, mask: Mask, touched: Collection[int] | None) -> SegmentationResult:
+    def _learn(
+        self, frame: Frame, mask: Mask, touched: Collection[int] | None, embedded: Embedded | None
+    ) -> SegmentationResult:
         timings: dict[str, float] = {}
-        cells = self._embed(frame, timings)
+        cells = self._embed(frame, timings, embedded).cells
         started = time.perf_counter()
         propagator = self._propagator_for(cells)
         bank = propagator.bank
@@ -149,7 +161,7 @@ class Tracker:
             registered = all(object_id in self._columns for object_id in object_ids)
             if former is not None and registered and bool(former.known[self._column_flags(object_ids)].all()):
                 return  # the labels of that very run are still there, finer than the mask
-        cells = self._embed(frame, {})
+        cells = self._embed(frame, {}).cells
         propagator = self._propagator_for(cells)
         self._register(sorted(object_ids))
         known = self._column_flags(object_ids)
@@ -159,7 +171,7 @@ class Tracker:
         held = [] if self._propagator is None else self._propagator.bank.keyframes
         if all(slot.frame_index != frame.index for slot in held):
             return
-        cells = self._embed(frame, {})
+        cells = self._embed(frame, {}).cells
         propagator = self._propagator_for(cells)
         bank, painted = propagator.bank, self._labels_of(mask, cells)
         flags = self._column_flags(touched)
@@ -180,18 +192,20 @@ class Tracker:
             bank.processed = processed
             raise
 
-    def _track(self, frame: Frame) -> SegmentationResult:
+    def _track(self, frame: Frame, embedded: Embedded | None) -> SegmentationResult:
         timings: dict[str, float] = {}
-        cells, upsampling = self._embed_detailed(frame, timings)
+        embedded = self._embed(frame, timings, embedded)
+        cells, upsampling = embedded.cells, embedded.upsampling
         started = time.perf_counter()
         propagator = self._propagator_for(cells)
         labels, mass = propagator.propagate(cells, frame.index)
         ids = list(self._columns)
         columns = list(self._columns.values())
-        shown = labels[columns]
+        shown, part = labels[columns], None
         if upsampling is not None:
-            shown = enlarge(shown, upsampling)
-            labels[columns] = torch.nn.functional.avg_pool2d(shown, FACTOR)
+            enlarged = enlarge(shown, upsampling)
+            shown, labels[columns] = enlarged.planes, enlarged.means
+            part = PlanePart(*(FACTOR * n for n in (enlarged.top, enlarged.left, *labels.shape[1:])))
         voted = propagator.from_keyframes
         confidence, states = self._presence.look(cells, labels[columns], None if voted is None else voted[columns], ids)
         lost = [i for i in ids if states[i] is ObjectState.LOST] if self.recipe.keyframes else []
@@ -207,7 +221,7 @@ class Tracker:
         timings["propagate"] = time.perf_counter() - started
 
         started = time.perf_counter()
-        mask = labels_to_mask(planes, mass_plane, ids, frame.height, frame.width)
+        mask = labels_to_mask(planes, mass_plane, ids, frame.height, frame.width, part)
         timings["upsample"] = time.perf_counter() - started
         return SegmentationResult(frame, mask, confidence, timings, states=states)
 
@@ -385,6 +399,15 @@ class Tracker:
         self._register(object_ids)
         return propagator
 
+    def embed_ahead(self, frame: Frame) -> Embedded:
+        """Do the part of `step` that asks only for the frame. The one method another thread may call meanwhile."""
+        return embed_frame(self.embedder, self.recipe, self._short_side, frame)
+
+    @property
+    def embeds_ahead(self) -> bool:
+        """Whether `embed_ahead` beside a step wins time: on a CPU, unless the network takes all cores anyway."""
+        return self.embedder.device.type == "cpu" and not getattr(self.embedder, "takes_all_cores", False)
+
     # -- parts of a step ---------------------------------------------------------------------------------------
     @torch.inference_mode()
     def embed(self, frame: Frame) -> torch.Tensor:
@@ -394,31 +417,16 @@ class Tracker:
             OutOfMemoryError: as `step`.
         """
         with _memory_errors(self.embedder.device):
-            return self._embed(frame, {})
+            return self._embed(frame, {}).cells
 
-    def _embed(self, frame: Frame, timings: dict[str, float]) -> torch.Tensor:
-        return self._embed_detailed(frame, timings)[0]
-
-    def _embed_detailed(self, frame: Frame, timings: dict[str, float]) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """The embedding as h x w x C cells, unit length per stage where the recipe asks for cosines; how labels are
-        enlarged, None for bilinearly."""
-        started = time.perf_counter()
-        self._working_size = working_size(frame.width, frame.height, self._short_side, self.recipe.align)
-        rgb = _to_input(frame, self._working_size, self.embedder.device)
-        timings["preprocess"] = time.perf_counter() - started
-
-        started = time.perf_counter()
-        upsampling = None
-        if isinstance(self.embedder, DetailedEmbedder) and self.recipe.cosine:
-            embedding, upsampling = self.embedder.embed_detailed(rgb)
-        else:
-            embedding = self.embedder.embed(rgb.float().div_(255.0))
-        cells = embedding.permute(1, 2, 0)
-        if self.recipe.cosine and not self.embedder.cosine:
-            cells = torch.nn.functional.normalize(cells.float(), dim=-1).to(cells.dtype)
-        cells = cells.contiguous()
-        timings["embed"] = time.perf_counter() - started
-        return cells, upsampling
+    def _embed(self, frame: Frame, timings: dict[str, float], embedded: Embedded | None = None) -> Embedded:
+        """The frame's embedding at the present working size: `embedded` where it is that, else made now."""
+        self._working_size = size = working_size(frame.width, frame.height, self._short_side, self.recipe.align)
+        known = embedded is not None and embedded.frame is frame and embedded.embedder is self.embedder
+        if embedded is None or not known or embedded.size != size:
+            embedded = embed_frame(self.embedder, self.recipe, self._short_side, frame)
+        timings.update(embedded.timings)
+        return embedded
 
     def _propagator_for(self, cells: torch.Tensor) -> Propagator:
         """The propagator of this grid; to another grid (the source changed size) the memory comes along, resampled."""
@@ -478,12 +486,3 @@ def _memory_errors(device: torch.device) -> Iterator[None]:
         if not short and not any(mark in str(error) for mark in _SHORTAGE):
             raise
         raise OutOfMemoryError(f"The device {device} ran out of memory.", "Choose a smaller working size.") from error
-
-
-def _to_input(frame: Frame, size: tuple[int, int], device: torch.device) -> torch.Tensor:
-    """H x W x 3 uint8 -> 1 x 3 x H' x W' uint8 on the device."""
-    rgb = picture_of_size(frame, size)
-    tensor = torch.from_numpy(rgb if rgb.flags.writeable else rgb.copy())  # torch warns about read-only arrays
-    if device.type == "cuda":  # from pinned memory the card fetches it by itself, while the processor goes on
-        tensor = tensor.pin_memory().to(device, non_blocking=True)
-    return tensor.to(device).permute(2, 0, 1)[None]

@@ -6,6 +6,8 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
+from models.logits import Upsampling
+
 
 @runtime_checkable
 class Embedder(Protocol):
@@ -20,6 +22,8 @@ class Embedder(Protocol):
         logit_scale: factor on the dot product before the softmax (the inverse temperature) that suits this model.
         device: where the weights live and where `embed` wants its input.
         dtype: dtype of the returned embedding.
+
+    One that has an attribute `takes_all_cores` and sets it leaves no core to others while it runs.
     """
 
     name: str
@@ -51,8 +55,8 @@ class Embedder(Protocol):
 class DetailedEmbedder(Embedder, Protocol):
     """An embedder that may also say how labels are enlarged from its grid."""
 
-    def embed_detailed(self, rgb: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """As `embed`, and h x w x (9 x 16) logits for `models.upsampler` (None: enlarge bilinearly).
+    def embed_detailed(self, rgb: torch.Tensor) -> tuple[torch.Tensor, Upsampling | None]:
+        """As `embed`, and what enlarges labels from its grid (None: bilinear interpolation).
 
         Args:
             rgb: as for `embed`, or the same as uint8 in 0..255, which saves a pass over it.

@@ -26,11 +26,12 @@ class Conv(nn.Conv2d):
 
     def packed(self, size: torch.Size) -> torch.Tensor:
         """The weights in the layout oneDNN wants for inputs of this size; in another one it takes twice as long."""
-        if size not in self._packed:
+        packed = self._packed.get(size)  # two threads may embed at the same time
+        if packed is None:
             if len(self._packed) >= _SIZES:
                 self._packed.clear()
-            self._packed[size] = _pack(self, size)
-        return self._packed[size]
+            packed = self._packed[size] = _pack(self, size)
+        return packed
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if _fuses(x, self):

@@ -20,6 +20,7 @@ from torch import nn
 from models.cache import cache_dir
 from models.embedder import DetailedEmbedder, Embedder
 from models.errors import ModelError
+from models.logits import DenseLogits, Upsampling
 
 OPSET = 17
 EXPORT_VERSION = 1  # part of the name of a cached export: raise it when a network or this exporter gives another graph
@@ -111,10 +112,14 @@ class _EmbedModule(nn.Module):
 
     def __init__(self, embedder: Embedder, detailed: bool) -> None:
         super().__init__()
-        self._embed = embedder.embed_detailed if isinstance(embedder, DetailedEmbedder) and detailed else embedder.embed
+        self._embedder, self._detailed = embedder, detailed
 
     def forward(self, rgb: torch.Tensor) -> Any:
-        return self._embed(rgb)
+        if not self._detailed:
+            return self._embedder.embed(rgb)
+        assert isinstance(self._embedder, DetailedEmbedder)
+        embedding, upsampling = self._embedder.embed_detailed(rgb)
+        return (embedding,) if upsampling is None else (embedding, upsampling.all())
 
 
 def runtime() -> Any:
@@ -137,6 +142,7 @@ class OnnxEmbedder:
     """
 
     stride = 8
+    takes_all_cores = True  # onnxruntime's threads wait spinning
 
     def __init__(
         self,
@@ -222,10 +228,10 @@ class OnnxEmbedder:
         return self._run(rgb, detailed=False)[0]
 
     @torch.inference_mode()
-    def embed_detailed(self, rgb: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """As `embed`, and the logits of `models.upsampler` (None where the network has none). Takes uint8 as well."""
+    def embed_detailed(self, rgb: torch.Tensor) -> tuple[torch.Tensor, Upsampling | None]:
+        """As `embed`, and how labels are enlarged (None where the network does not say). Takes uint8 as well."""
         outputs = self._run(rgb, detailed=self._detail is not None)
-        return outputs[0], outputs[1] if self._detail is not None else None
+        return outputs[0], DenseLogits(outputs[1]) if self._detail is not None else None
 
     def _run(self, rgb: torch.Tensor, *, detailed: bool) -> list[torch.Tensor]:
         """Inputs and outputs stay in torch's memory where onnxruntime computes on the same device."""

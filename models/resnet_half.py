@@ -24,7 +24,8 @@ from torch import nn
 
 from models.errors import ModelError
 from models.fused import Conv, conv_add_relu, conv_relu, fuse
-from models.graphed import Graphed, Network, Tensors
+from models.graphed import Graphed, Tensors
+from models.logits import DenseLogits, StageLogits, Upsampling
 from models.upsampler import Upsampler
 
 STEM_CHANNELS = 64
@@ -232,7 +233,7 @@ class HalfResNetEmbedder:
             reduced = upsampler.to(device=device, dtype=dtype).to(memory_format=torch.channels_last)
             self._upsampler = reduced.eval().requires_grad_(False)
             fuse(self._upsampler)
-        self._network: Network = Graphed(self._forward) if self.device.type == "cuda" else self._forward
+        self._graphed = Graphed(self._forward) if self.device.type == "cuda" else None
 
     @property
     def device(self) -> torch.device:
@@ -249,11 +250,16 @@ class HalfResNetEmbedder:
         return self._projection(stages.stage2, stages.stage3)[0]  # type: ignore[no-any-return]
 
     @torch.inference_mode()
-    def embed_detailed(self, rgb: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """As `embed`, and the logits of `Upsampler` (None where the network has none). Takes uint8 as well."""
-        embedding, upsampling = self._network(rgb.contiguous(memory_format=torch.channels_last))
-        assert embedding is not None
-        return embedding, upsampling
+    def embed_detailed(self, rgb: torch.Tensor) -> tuple[torch.Tensor, Upsampling | None]:
+        """As `embed`, and how labels are enlarged (None where the network has no `Upsampler`). Takes uint8 as well."""
+        rgb = rgb.contiguous(memory_format=torch.channels_last)
+        if self._graphed is not None:
+            embedding, logits = self._graphed(rgb)
+            assert embedding is not None
+            return embedding, None if logits is None else DenseLogits(logits)
+        stages = self._trunk(rgb)
+        embedding = self._projection(stages.stage2, stages.stage3)[0]
+        return embedding, None if self._upsampler is None else StageLogits(self._upsampler, stages)
 
     def _forward(self, rgb: torch.Tensor) -> Tensors:
         stages = self._trunk(rgb)

@@ -21,7 +21,9 @@ HIDDEN = 96
 _SHARE = 64  # channels that each of the four inputs contributes
 
 
-class _Stages(Protocol):
+class Stages(Protocol):
+    """See `models.resnet_half.Stages`."""
+
     stem: torch.Tensor
     stage1: torch.Tensor
     stage2: torch.Tensor
@@ -45,7 +47,7 @@ class Upsampler(nn.Module):
         nn.init.normal_(self.weights.weight, std=1e-3)
         self.weights.bias = nn.Parameter(bilinear_logits().flatten())
 
-    def forward(self, stages: _Stages) -> torch.Tensor:
+    def forward(self, stages: Stages) -> torch.Tensor:
         """-> N x h x w x (NEIGHBOURS x FACTOR x FACTOR) logits; softmax over the neighbours gives the weights."""
         height, width = stages.stage2.shape[-2:]
         third = self.stage3(stages.stage3)
@@ -91,51 +93,18 @@ def upsample_labels(labels: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
         N x K x (FACTOR h) x (FACTOR w); every value is a weighted mean of nine of the labels (repeated at the border).
     """
     batch, columns, height, width = labels.shape
-    weights = _weights(logits.reshape(batch, height * width, -1))  # N x hw x 9 x F^2
-    around = _around(labels).permute(0, 3, 1, 2)  # N x hw x K x 9
-    fine = (around @ weights).permute(0, 2, 3, 1)  # N x K x F^2 x hw
+    weights = weights_of(logits.reshape(batch, height * width, -1))  # N x hw x 9 x F^2
+    nearby = around(labels).permute(0, 3, 1, 2)  # N x hw x K x 9
+    fine = (nearby @ weights).permute(0, 2, 3, 1)  # N x K x F^2 x hw
     return F.pixel_shuffle(fine.reshape(batch, columns * FACTOR**2, height, width), FACTOR)
 
 
-def enlarge(labels: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-    """K x h x w labels of one frame -> K x (FACTOR h) x (FACTOR w), in the way that is quickest on their device."""
-    if labels.device.type == "cpu":
-        return upsample_labels_at_edges(labels, logits)
-    return upsample_labels(labels[None], logits[None])[0]  # no shape depends on the labels: nothing to wait for
-
-
-def upsample_labels_at_edges(labels: torch.Tensor, logits: torch.Tensor, even: float = 1e-3) -> torch.Tensor:
-    """The same for one frame, computed only where the nine labels differ; elsewhere every weighted mean is the label.
-
-    Args:
-        labels: K x h x w.
-        logits: h x w x (NEIGHBOURS x FACTOR x FACTOR).
-        even: labels that differ by less are alike.
-
-    Returns:
-        K x (FACTOR h) x (FACTOR w), at most `even` off `upsample_labels`.
-    """
-    columns, height, width = labels.shape
-    highest = F.max_pool2d(labels, 3, stride=1, padding=1)
-    lowest = -F.max_pool2d(-labels, 3, stride=1, padding=1)
-    edge = ((highest - lowest) > even).any(0).flatten().nonzero().flatten()  # of hw
-    weights = _weights(logits.reshape(height * width, -1)[edge]).permute(1, 2, 0).contiguous()  # 9 x F^2 x n
-    around = _around(labels[None])[0][..., edge]  # K x 9 x n
-    # Nine long vector operations: thousands of products of 9 numbers take five times as long for ten objects.
-    mixed = torch.zeros(columns, FACTOR**2, len(edge))
-    for neighbour, weight in enumerate(weights):
-        mixed.addcmul_(around[:, neighbour, None], weight)
-    fine = labels.reshape(columns, 1, height * width).repeat(1, FACTOR**2, 1)
-    fine.index_copy_(2, edge, mixed)
-    return F.pixel_shuffle(fine.reshape(1, columns * FACTOR**2, height, width), FACTOR)[0]
-
-
-def _weights(logits: torch.Tensor) -> torch.Tensor:
+def weights_of(logits: torch.Tensor) -> torch.Tensor:
     """... x (9 x F^2) -> ... x 9 x F^2 that add up to 1 over the nine."""
     return logits.float().reshape(*logits.shape[:-1], NEIGHBOURS, FACTOR**2).softmax(-2)
 
 
-def _around(labels: torch.Tensor) -> torch.Tensor:
+def around(labels: torch.Tensor) -> torch.Tensor:
     """N x K x h x w -> N x K x 9 x hw, the 3 x 3 labels around every cell, repeated at the border."""
     windows = F.unfold(F.pad(labels, (1, 1, 1, 1), mode="replicate"), 3)
     return windows.reshape(*labels.shape[:2], NEIGHBOURS, -1)

@@ -6,7 +6,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # Before anything imports Qt, OpenCV or PyTorch. An explicit QT_QPA_PLATFORM (to watch the windows) is respected.
@@ -79,3 +79,13 @@ def disc_clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
 def two_disc_clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
     """Two textured discs, 12 frames of 320 x 240 at 24 fps."""
     return make_clip(tmp_path_factory.mktemp("two_discs"), count=12, width=320, height=240, objects=2)
+
+
+@pytest.fixture
+def torch_threads() -> Iterator[Callable[[int], None]]:
+    """Sets how many threads PyTorch computes with in this thread; as it was afterwards."""
+    import torch
+
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)

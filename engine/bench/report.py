@@ -32,9 +32,10 @@ class BenchReport:
     Attributes:
         frames: measured, after `warm_up` that were not.
         seconds: wall time of the measured frames.
-        stages: of the engine's thread, which sets the pace; they add up to the wall time ("wait" is for the decoder,
-            "rest" what no other stage covers).
-        beside: stages on threads of their own (decode, prepare, overlay); they overlap with the engine.
+        stages: of the engine's thread; they add up to the wall time ("wait" is for the threads before it, "rest" what
+            no other stage covers).
+        beside: stages on threads of their own (decode, prepare, overlay, and where it is done ahead the embedding);
+            they overlap with the engine's.
         gflop: per stage and frame, multiplications and additions counted apart, 10^9.
         gflops: the same per second of the stage's median.
         drift: median frame time of the last tenth over that of the first.
@@ -79,7 +80,8 @@ class BenchReport:
         rows = [f"{'':12}{'p50':>9}{'p95':>9}{'p99':>9}{'GFLOP/s':>10}{'of peak':>9}   milliseconds"]
         for name, spread in self.stages.items():
             rows.append(_row(name, spread, self.gflops.get(name), self.machine.matmul_gflops))
-        rows += [_row(name, spread, None, 0.0) + "  (beside)" for name, spread in self.beside.items()]
+        for name, spread in self.beside.items():
+            rows.append(f"{_row(name, spread, self.gflops.get(name), self.machine.matmul_gflops):<58}  (beside)")
         memory = f"peak memory {self.peak_mb:.0f} MB, grown by {self.rss_growth_mb:.1f} MB since the warm-up"
         if self.device_peak_mb is not None:
             memory += f", {self.device_peak_mb:.0f} MB on the card"

@@ -19,6 +19,8 @@ from engine.bench.machine import peak_bytes, resident_bytes, this_machine
 from engine.bench.report import BenchReport, Spread
 from engine.errors import SourceError
 from engine.evaluation.timing import time_exactly
+from engine.runtime.embed_ahead import EmbedAhead
+from engine.runtime.jobs import FramePacket
 from engine.runtime.live_run import first_mask
 from engine.runtime.mailbox import Mailbox, MailboxClosed, Policy
 from engine.tracker import Tracker
@@ -32,6 +34,7 @@ from models.device import synchronise
 T = TypeVar("T")
 
 AHEAD = 3
+AHEAD_STAGES = ("preprocess", "embed")  # by `engine.runtime.embed_ahead` where it is used
 ENGINE_STAGES = ("wait", "preprocess", "embed", "propagate", "upsample", "rest")
 Progress = Callable[[int, int], None]
 Seconds = dict[str, list[float]]
@@ -66,7 +69,7 @@ def run_bench(
 
 
 def _measure(
-    frames_read: Mailbox[Frame],
+    frames_read: Mailbox[FramePacket],
     beside: Seconds,
     tracker: Tracker,
     name: str,
@@ -77,13 +80,14 @@ def _measure(
     on_progress: Progress,
 ) -> BenchReport:
     device = tracker.embedder.device
-    first = _next(frames_read)
-    if first is None:
+    packet = _next(frames_read)
+    if packet is None:
         raise SourceError(f"{name} holds no frame.", "Name another file.")
+    first = packet.frame
     seed = split_mask(first_mask(mask, first.width, first.height), objects)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    with _composing(beside) as results:
+    with _composing(beside) as results, EmbedAhead(frames_read, lambda: tracker) as ahead:
         stages: Seconds = defaultdict(list)
         whole: list[float] = []
         tracker.step(first, seed)
@@ -98,23 +102,25 @@ def _measure(
                 resident = resident_bytes()
                 started = time.perf_counter()
             began = time.perf_counter()
-            frame = _next(frames_read)
-            if frame is None:
+            packet = _next(frames_read)
+            if packet is None:
                 raise SourceError(f"{name} ended after {number} frames.", "Name another file.")
             waited = time.perf_counter() - began
-            result = tracker.step(frame)
-            synchronise(device)
+            with ahead.step():
+                result = tracker.step(packet.frame, embedded=packet.embedded)
+                synchronise(device)
             results.put(result)
             took = time.perf_counter() - began
-            _note(stages, result, waited, took)
+            _note(stages, beside, result, waited, took, ahead=packet.embedded is not None)
             if number >= warm_up:
                 whole.append(took)
-            last = frame
+            last = packet.frame
             on_progress(number + 1, warm_up + frames)
         seconds = time.perf_counter() - started
         grown = resident_bytes() - resident
     gflop = _cost(tracker, last)
     spreads = {stage: Spread.of(taken) for stage, taken in stages.items()}
+    spreads_beside = {stage: Spread.of(taken) for stage, taken in beside.items() if taken}
     tenth = max(frames // 10, 1)
     return BenchReport(
         source=Path(name).name,
@@ -128,9 +134,9 @@ def _measure(
         warm_up=warm_up,
         seconds=seconds,
         stages=spreads,
-        beside={stage: Spread.of(taken) for stage, taken in beside.items() if taken},
+        beside=spreads_beside,
         gflop=gflop,
-        gflops={stage: cost / (spreads[stage].p50 / 1000) for stage, cost in gflop.items()},
+        gflops={stage: cost / ((spreads | spreads_beside)[stage].p50 / 1000) for stage, cost in gflop.items()},
         drift=float(np.median(whole[-tenth:]) / np.median(whole[:tenth])),
         rss_growth_mb=grown / 1e6,
         peak_mb=peak_bytes() / 1e6,
@@ -140,11 +146,20 @@ def _measure(
     )
 
 
-def _note(stages: Seconds, result: SegmentationResult, waited: float, took: float) -> None:
+def _note(
+    stages: Seconds, beside: Seconds, result: SegmentationResult, waited: float, took: float, *, ahead: bool
+) -> None:
+    """`ahead`: the frame came with its embedding, which another thread had made."""
     stages["wait"].append(waited)
+    rest = took - waited
     for stage in ENGINE_STAGES[1:-1]:
-        stages[stage].append(result.timings.get(stage, 0.0))
-    stages["rest"].append(took - waited - sum(result.timings.get(stage, 0.0) for stage in ENGINE_STAGES[1:-1]))
+        seconds = result.timings.get(stage, 0.0)
+        if ahead and stage in AHEAD_STAGES:
+            beside[stage].append(seconds)
+        else:
+            stages[stage].append(seconds)
+            rest -= seconds
+    stages["rest"].append(rest)
 
 
 def split_mask(mask: Mask, objects: int) -> Mask:
@@ -168,10 +183,10 @@ def _cost(tracker: Tracker, frame: Frame) -> dict[str, float]:
 @contextmanager
 def _reading(
     opener: Callable[[str | Path], FrameSource], name: str | Path, tracker: Tracker, count: int
-) -> Iterator[tuple[Mailbox[Frame], Seconds]]:
+) -> Iterator[tuple[Mailbox[FramePacket], Seconds]]:
     """A thread that decodes and prepares frames, numbered on when the source starts again; and what it took."""
-    frames: Mailbox[Frame] = Mailbox(AHEAD, Policy.BLOCK)
-    seconds: Seconds = {"decode": [], "prepare": []}
+    frames: Mailbox[FramePacket] = Mailbox(AHEAD, Policy.BLOCK)
+    seconds: Seconds = defaultdict(list)
     failure: list[BaseException] = []
     source = opener(name)
 
@@ -193,7 +208,7 @@ def _reading(
                 seconds["decode"].append(decoded - began)
                 seconds["prepare"].append(time.perf_counter() - decoded)
                 index += 1
-                if not frames.put(ready):
+                if not frames.put(FramePacket(ready, began)):
                     return
         except BaseException as error:
             failure.append(error)

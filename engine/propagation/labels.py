@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -59,8 +60,28 @@ def stored_labels(labels: torch.Tensor, mass: torch.Tensor, power: float) -> tor
     return whole[1:].permute(1, 2, 0)
 
 
+@dataclass(frozen=True)
+class PlanePart:
+    """Where planes lie that show a part of a grid only.
+
+    Attributes:
+        top, left: number of their first row and column.
+        height, width: of the whole grid at the planes' own resolution.
+    """
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
 def labels_to_mask(
-    labels: NDArray[np.float32], mass: NDArray[np.float32] | None, object_ids: Sequence[int], height: int, width: int
+    labels: NDArray[np.float32],
+    mass: NDArray[np.float32] | None,
+    object_ids: Sequence[int],
+    height: int,
+    width: int,
+    part: PlanePart | None = None,
 ) -> Mask:
     """Bilinear upsampling of every label to the frame's size, then the argmax (background = mass - sum).
 
@@ -70,13 +91,16 @@ def labels_to_mask(
         labels: d x h x w float32.
         mass: sum of all labels, background included, h x w float32; None: 1 everywhere.
         object_ids: d ids.
+        part: where the planes of `labels` lie; None: they show the whole frame. No label is to be seen around them.
 
     Returns:
         H x W uint8 object ids.
     """
     mask = np.zeros((height, width), np.uint8)
-    grid = labels.shape[1:]
-    boxes = [_support(plane, grid, (height, width)) for plane in labels]
+    grid = (
+        _Grid.whole(labels.shape[1], labels.shape[2], height, width) if part is None else _Grid.of(part, height, width)
+    )
+    boxes = [grid.support(plane) for plane in labels]
     shown = [(plane, box, id_) for plane, box, id_ in zip(labels, boxes, object_ids, strict=True) if box is not None]
     if not shown:
         return mask
@@ -88,12 +112,14 @@ def labels_to_mask(
     winner = mask[top:bottom, left:right]
     for plane, box, object_id in shown:
         own = np.s_[box[0] - top : box[1] - top, box[2] - left : box[3] - left]
-        full = _enlarge_region(plane, (height, width), box)
+        full = grid.enlarge(plane, box)
         wins = full > best[own]
         np.copyto(best[own], full, where=wins)
         np.copyto(winner[own], np.uint8(object_id), where=wins)
         total[own] += full
-    whole = 1.0 if mass is None else _enlarge_region(mass, (height, width), (top, bottom, left, right))
+    whole: float | NDArray[np.float32] = 1.0
+    if mass is not None:
+        whole = _Grid.whole(mass.shape[0], mass.shape[1], height, width).enlarge(mass, (top, bottom, left, right))
     winner[whole - total >= best] = 0
     return mask
 
@@ -101,35 +127,60 @@ def labels_to_mask(
 LABEL_FLOOR = 1e-2  # labels below this cannot win a pixel from background and are not upsampled
 
 
-def _support(
-    plane: NDArray[np.float32], grid: tuple[int, ...], size: tuple[int, int]
-) -> tuple[int, int, int, int] | None:
-    """Pixels (top, bottom, left, right) that the cells above LABEL_FLOOR can reach through the interpolation."""
-    rows = np.flatnonzero((plane > LABEL_FLOOR).any(1))
-    if not rows.size:
-        return None
-    columns = np.flatnonzero((plane > LABEL_FLOOR).any(0))
-    scale_y, scale_x = size[0] / grid[0], size[1] / grid[1]
-    top = max(int((rows[0] - 1) * scale_y), 0)
-    bottom = min(int(np.ceil((rows[-1] + 2) * scale_y)), size[0])
-    left = max(int((columns[0] - 1) * scale_x), 0)
-    right = min(int(np.ceil((columns[-1] + 2) * scale_x)), size[1])
-    return top, bottom, left, right
+Box = tuple[int, int, int, int]  # pixels: top, bottom, left, right
 
 
-def _enlarge_region(
-    plane: NDArray[np.float32], size: tuple[int, int], box: tuple[int, int, int, int]
-) -> NDArray[np.float32]:
-    """The part `box` of the plane's bilinear enlargement to `size` (half-pixel centres, repeated edges).
+@dataclass(frozen=True)
+class _Grid:
+    """How planes lie on a frame's pixels.
 
-    By OpenCV, not as a product of matrices: NumPy's threads spin for milliseconds after a product, on the cores that
-    the network wants next (measured: every embedding took twice as long).
+    Attributes:
+        top, left: row and column of the grid at which the planes begin.
+        scale_y, scale_x: pixels per row and column.
+        height, width: pixels of the frame.
     """
-    top, bottom, left, right = box
-    scale_y, scale_x = plane.shape[0] / size[0], plane.shape[1] / size[1]
-    to_plane = np.array(
-        [[scale_x, 0, (left + 0.5) * scale_x - 0.5], [0, scale_y, (top + 0.5) * scale_y - 0.5]], np.float64
-    )
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    region = cv2.warpAffine(plane, to_plane, (right - left, bottom - top), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(region, np.float32)
+
+    top: int
+    left: int
+    scale_y: float
+    scale_x: float
+    height: int
+    width: int
+
+    @staticmethod
+    def whole(rows: int, columns: int, height: int, width: int) -> _Grid:
+        return _Grid(0, 0, height / rows, width / columns, height, width)
+
+    @staticmethod
+    def of(part: PlanePart, height: int, width: int) -> _Grid:
+        return _Grid(part.top, part.left, height / part.height, width / part.width, height, width)
+
+    def support(self, plane: NDArray[np.float32]) -> Box | None:
+        """Pixels that the plane's cells above LABEL_FLOOR can reach through the interpolation."""
+        shown = plane > LABEL_FLOOR
+        rows = np.flatnonzero(shown.any(1))
+        if not rows.size:
+            return None
+        columns = np.flatnonzero(shown.any(0))
+        top = max(int((self.top + rows[0] - 1) * self.scale_y), 0)
+        bottom = min(int(np.ceil((self.top + rows[-1] + 2) * self.scale_y)), self.height)
+        left = max(int((self.left + columns[0] - 1) * self.scale_x), 0)
+        right = min(int(np.ceil((self.left + columns[-1] + 2) * self.scale_x)), self.width)
+        return top, bottom, left, right
+
+    def enlarge(self, plane: NDArray[np.float32], box: Box) -> NDArray[np.float32]:
+        """The part `box` of the plane's bilinear enlargement (half-pixel centres, repeated edges).
+
+        By OpenCV, not as a product of matrices: NumPy's threads spin for milliseconds after a product, on the cores
+        that the network wants next (measured: every embedding took twice as long).
+        """
+        top, bottom, left, right = box
+        y, x = 1 / self.scale_y, 1 / self.scale_x
+        to_plane = np.array(
+            [[x, 0, (left + 0.5) * x - 0.5 - self.left], [0, y, (top + 0.5) * y - 0.5 - self.top]], np.float64
+        )
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        size = (right - left, bottom - top)
+        return np.asarray(
+            cv2.warpAffine(plane, to_plane, size, flags=flags, borderMode=cv2.BORDER_REPLICATE), np.float32
+        )

@@ -22,9 +22,11 @@ from engine.runtime.commands import (
     LoadBank,
     ReadMotion,
     SaveBank,
+    Scribble,
 )
 from engine.runtime.config import EngineConfig
 from engine.runtime.core import SessionCore
+from engine.runtime.embed_ahead import EmbedAhead, busy_seconds
 from engine.runtime.explaining import MotionAnswers, explain
 from engine.runtime.feeder import KeyframeFeeder
 from engine.runtime.jobs import FramePacket, TrackJob
@@ -32,6 +34,7 @@ from engine.runtime.mailbox import MailboxClosed
 from engine.runtime.memory_exchange import Ahead
 from engine.runtime.messages import EngineProgress, MaskKind, Severity
 from engine.runtime.results import StepNote, commit
+from engine.runtime.scribbling import ScribbleAnswers
 from engine.runtime.tuner import Tuner
 from engine.runtime.worker import Worker
 
@@ -64,6 +67,7 @@ class EngineWorker(Worker):
         self._create = create_tracker
         self._opener = opener
         self._motion = MotionAnswers()
+        self._scribbles = ScribbleAnswers()
         self._on_ready = on_ready
         self._on_text = on_text
         self._tuner = Tuner(lambda message, way_out: core.say(Severity.WARNING, message, way_out), core.clock)
@@ -136,6 +140,7 @@ class EngineWorker(Worker):
             failure = UserError("The engine cannot be started.", "The details are in the log file.")
         if failure is None:
             self._feeder.forget_all()
+            self._scribbles.forget()
             self._tuner.forget()
             self._last = self._ahead = self._tuned = None
             self._stepped = False
@@ -245,8 +250,11 @@ class EngineWorker(Worker):
             self._motion.answer(self._core, tracker, command)
         elif isinstance(command, LoadBank):
             self._load_bank(tracker, command)
+        elif isinstance(command, Scribble):
+            self._scribbles.answer(self._core, tracker, command)
         else:
             tracker.reset()
+            self._scribbles.forget()
             self._feeder.forget_all()
             self._tuner.forget()
             self._last = self._tuned = None
@@ -272,6 +280,10 @@ class EngineWorker(Worker):
         self._publish_facts()
 
     def _track(self, job: TrackJob) -> None:
+        with EmbedAhead(job.mailbox, lambda: None if job.single else self._tracker) as ahead:
+            self._track_all(job, ahead)
+
+    def _track_all(self, job: TrackJob, ahead: EmbedAhead) -> None:
         first = True
         while not self.stopping:
             packet, done = None, False
@@ -292,7 +304,8 @@ class EngineWorker(Worker):
                     first, done = False, True  # the mask of the frame at rest stays: begin with the next
                     continue
                 first = False
-                done = self._step(job, packet, self._tracker)
+                with ahead.step():
+                    done = self._step(job, packet, self._tracker)
             except MailboxClosed:
                 self._core.job_done(job)
                 return
@@ -367,7 +380,7 @@ class EngineWorker(Worker):
         elif keyframe is not None:
             result = self._feeder.learn(tracker, packet.frame, keyframe)
         else:
-            result = self._tuner.attempt(tracker, lambda: tracker.step(packet.frame))
+            result = self._tuner.attempt(tracker, lambda: tracker.step(packet.frame, embedded=packet.embedded))
             plain = not due
         self._publish_facts()
         item = commit(core, job, packet, result, note)
@@ -377,7 +390,7 @@ class EngineWorker(Worker):
         self._last = index
         self._stepped = True
         if plain:
-            self._tuner.measured(tracker, time.perf_counter() - started)
+            self._tuner.measured(tracker, busy_seconds(packet, time.perf_counter() - started))
         for take in (core.recorder, core.watcher):
             if take is not None:
                 take(item)

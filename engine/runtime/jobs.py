@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from engine.errors import UserError
 from engine.runtime.mailbox import Mailbox, Policy
 from engine.types import Frame
+
+if TYPE_CHECKING:  # importing it imports torch
+    from engine.embedding import Embedded
 
 FILE_CAPACITY = 3  # frames decoded ahead of the engine
 LIVE_CAPACITY = 1  # the newest frame only
@@ -14,10 +18,18 @@ LIVE_CAPACITY = 1  # the newest frame only
 
 @dataclass(frozen=True, eq=False)
 class FramePacket:
-    """A frame on its way to the engine; `read_at` is `time.monotonic()` at capture (live) or read (file)."""
+    """A frame on its way to the engine.
+
+    Attributes:
+        read_at: `time.monotonic()` at capture (live) or read (file).
+        embedded: its embedding, where it was made ahead (`engine.runtime.embed_ahead`).
+        beside: it was made while the engine worked on the frame before.
+    """
 
     frame: Frame
     read_at: float
+    embedded: Embedded | None = None
+    beside: bool = False
 
 
 @dataclass(eq=False)

@@ -19,6 +19,8 @@ import numpy as np
 
 from engine.errors import ExportError, SourceError
 from engine.runtime.config import EngineConfig
+from engine.runtime.embed_ahead import EmbedAhead, busy_seconds
+from engine.runtime.jobs import FramePacket
 from engine.runtime.mailbox import Mailbox, MailboxClosed, Policy
 from engine.runtime.threads import prepare_computing
 from engine.runtime.tuner import Tuner
@@ -219,7 +221,7 @@ class _Run:
         self._notes: list[str] = []
         self._tuner = Tuner(lambda message, way_out: self._notes.append(message), time.monotonic)
         self._tuner.begin(tracker, config, source.info, live=live)
-        self._frames: Mailbox[Frame] = Mailbox(1, Policy.NEWEST) if live else Mailbox(DECODED_AHEAD, Policy.BLOCK)
+        self._frames: Mailbox[FramePacket] = Mailbox(1, Policy.NEWEST) if live else Mailbox(DECODED_AHEAD, Policy.BLOCK)
         self._read_error: Exception | None = None
         self._done = 0
         self._stages: defaultdict[str, float] = defaultdict(float)
@@ -233,9 +235,12 @@ class _Run:
         try:
             self._take(self._tuner.attempt(self._tracker, lambda: self._tracker.step(first, mask)))
             self._learnt_at = self._tracker.short_side
-            while (frame := self._next_frame()) is not None:
-                if not self._take(self._step(frame)):
-                    break
+            with EmbedAhead(self._frames, lambda: self._tracker) as ahead:
+                while (packet := self._next_frame()) is not None:
+                    with ahead.step():
+                        result = self._step(packet)
+                    if not self._take(result):
+                        break
         except KeyboardInterrupt:
             interrupted = True
         finally:
@@ -260,14 +265,14 @@ class _Run:
             notes=tuple(self._notes),
         )
 
-    def _step(self, frame: Frame) -> SegmentationResult:
+    def _step(self, packet: FramePacket) -> SegmentationResult:
         if self._tracker.short_side != self._learnt_at:
             self._learnt_at, (first, mask) = self._tracker.short_side, self._first
             ids = [int(i) for i in np.unique(mask) if i]
             self._tuner.attempt(self._tracker, lambda: self._tracker.refresh(first, mask, ids))
         started = time.perf_counter()
-        result = self._tuner.attempt(self._tracker, lambda: self._tracker.step(frame))
-        self._tuner.measured(self._tracker, time.perf_counter() - started)
+        result = self._tuner.attempt(self._tracker, lambda: self._tracker.step(packet.frame, embedded=packet.embedded))
+        self._tuner.measured(self._tracker, busy_seconds(packet, time.perf_counter() - started))
         return result
 
     def _take(self, result: SegmentationResult) -> bool:
@@ -279,19 +284,19 @@ class _Run:
         self._on_progress(self._done, self._source.info.frame_count)
         return True
 
-    def _next_frame(self) -> Frame | None:
+    def _next_frame(self) -> FramePacket | None:
         while True:
             try:
-                frame = self._frames.get(_LOOK_UP_S)
+                packet = self._frames.get(_LOOK_UP_S)
             except MailboxClosed:
                 return None
-            if frame is not None:
-                return frame
+            if packet is not None:
+                return packet
 
     def _read_all(self) -> None:
         try:
             while (frame := self._source.read()) is not None:
-                if not self._frames.put(self._tracker.preparation.apply(frame)):
+                if not self._frames.put(FramePacket(self._tracker.preparation.apply(frame), time.monotonic())):
                     return
         except Exception as error:  # raised again by the main thread
             if not self._frames.closed:

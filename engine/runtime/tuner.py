@@ -92,7 +92,7 @@ class Tuner:
                 pass  # what the attempt held must be let go of before the next one, so not in here
             else:
                 break
-            used = min(tracker.short_side, *(tracker.working_size or ()))
+            used = min((tracker.short_side, *(tracker.working_size or ())))
             failed_at = failed_at or used
             self._work_below(tracker, used)
         if failed_at is not None:

@@ -34,6 +34,7 @@ class CopyingTracker:
     """The mask of the last keyframe, wherever one looks."""
 
     evicted_keyframe = None
+    embeds_ahead = False
     propagator = None
     bank_bytes = 1000
     bank_frames = (1, 1)
@@ -49,7 +50,7 @@ class CopyingTracker:
         self._mask: Mask | None = None
 
     def step(
-        self, frame: Frame, mask: Mask | None = None, *, touched: Collection[int] | None = None
+        self, frame: Frame, mask: Mask | None = None, *, touched: Collection[int] | None = None, embedded: object = None
     ) -> SegmentationResult:
         if mask is not None:
             self._mask = mask.copy()

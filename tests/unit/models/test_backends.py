@@ -79,6 +79,12 @@ def use_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIVEMASK_CACHE", str(cache))
 
 
+def detailed(embedder: DetailedEmbedder, rgb: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    embedding, upsampling = embedder.embed_detailed(rgb)
+    assert upsampling is not None
+    return embedding, upsampling.all()
+
+
 def as_input(height: int, width: int) -> torch.Tensor:
     return torch.randint(0, 256, (1, 3, height, width), dtype=torch.uint8)
 
@@ -91,8 +97,7 @@ def test_fp32_gives_what_pytorch_gives(weights: Path) -> None:
     assert isinstance(network, DetailedEmbedder)
     for height, width in ((16, 16), (17, 31), (64, 96), (75, 102)):
         rgb = as_input(height, width)
-        for found, wanted in zip(exported.embed_detailed(rgb), network.embed_detailed(rgb), strict=True):
-            assert found is not None
+        for found, wanted in zip(detailed(exported, rgb), detailed(network, rgb), strict=True):
             torch.testing.assert_close(found, wanted, rtol=0, atol=1e-3)
         torch.testing.assert_close(exported.embed(rgb / 255), network.embed(rgb / 255), rtol=0, atol=1e-3)
 
@@ -114,9 +119,8 @@ def test_int8_agrees_with_the_network(weights: Path) -> None:
     assert quantised.backend_text == "int8, ONNX Runtime"
     assert 0.98 < quantised.agreement < 0.9999
     rgb = torch.from_numpy(frames()[3]).permute(2, 0, 1)[None]
-    (found, found_detail), (wanted, detail) = quantised.embed_detailed(rgb), network.embed_detailed(rgb)
+    (found, found_detail), (wanted, detail) = detailed(quantised, rgb), detailed(network, rgb)
     assert torch.nn.functional.cosine_similarity(found, wanted, dim=0).mean() > 0.98
-    assert found_detail is not None
     assert torch.nn.functional.cosine_similarity(found_detail, detail, dim=-1).mean() > 0.98
     assert export_path(ONNX_INT8, DEFAULT_MODEL, weights).stat().st_size < 0.5 * (
         export_path(ONNX, DEFAULT_MODEL, weights).stat().st_size

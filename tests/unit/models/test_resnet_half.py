@@ -104,7 +104,7 @@ def test_the_stem_is_pooled_as_caffe_pools(height: int, width: int) -> None:
 
 def test_bytes_and_floats_embed_alike(embedder: HalfResNetEmbedder) -> None:
     rgb = torch.randint(0, 256, (1, 3, 40, 56), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-    detailed, logits = embedder.embed_detailed(rgb)
+    detailed, upsampling = embedder.embed_detailed(rgb)
     torch.testing.assert_close(detailed, embedder.embed(rgb.float() / 255), atol=1e-4, rtol=0)
-    assert logits is not None
-    assert logits.shape[:2] == (5, 7)
+    assert upsampling is not None
+    assert upsampling.all().shape[:2] == (5, 7)

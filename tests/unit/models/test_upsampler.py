@@ -8,16 +8,16 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.enlarging import enlarge
 from models.fused import Conv, conv_add_relu, conv_relu, fuse
+from models.logits import DenseLogits, StageLogits
 from models.resnet_half import STAGE_CHANNELS, STEM_CHANNELS, HalfResNetTrunk
 from models.upsampler import (
     FACTOR,
     NEIGHBOURS,
     Upsampler,
     bilinear_logits,
-    enlarge,
     upsample_labels,
-    upsample_labels_at_edges,
 )
 
 
@@ -46,16 +46,56 @@ def test_enlarged_labels_are_weighted_means_of_their_surroundings(
 
 
 @pytest.mark.parametrize("columns", [1, 5])
-def test_only_edges_need_the_weights(columns: int) -> None:
+@pytest.mark.parametrize("corner", [(0, 0), (4, 5)])
+def test_only_edges_need_the_weights(columns: int, corner: tuple[int, int]) -> None:
     generator = torch.Generator().manual_seed(1)
-    labels = torch.zeros(columns, 12, 15)
+    labels = torch.zeros(columns, 24, 30)
+    top, left = corner
     for column in range(columns):
-        labels[column, 2 * column : 2 * column + 3, 3:9] = 1.0
+        labels[column, top + 2 * column : top + 2 * column + 3, left + 3 : left + 9] = 1.0
     labels += 1e-4 * torch.rand(labels.shape, generator=generator)
-    logits = torch.randn(12, 15, NEIGHBOURS * FACTOR**2, generator=generator)
+    logits = torch.randn(24, 30, NEIGHBOURS * FACTOR**2, generator=generator)
     full = upsample_labels(labels[None], logits[None])[0]
-    torch.testing.assert_close(upsample_labels_at_edges(labels, logits), full, atol=1e-3, rtol=0)
-    torch.testing.assert_close(enlarge(labels, logits), full, atol=1e-3, rtol=0)
+    enlarged = enlarge(labels, DenseLogits(logits))
+    rows, across = enlarged.planes.shape[1:]
+    assert rows * across < full[0].numel()
+    whole = torch.zeros_like(full)
+    whole[:, FACTOR * enlarged.top :, FACTOR * enlarged.left :][:, :rows, :across] = enlarged.planes
+    torch.testing.assert_close(whole, full, atol=1e-3, rtol=0)
+    torch.testing.assert_close(enlarged.means, F.avg_pool2d(full, FACTOR), atol=1e-3, rtol=0)
+
+
+def test_nothing_to_enlarge() -> None:
+    enlarged = enlarge(torch.zeros(2, 5, 6), DenseLogits(torch.zeros(5, 6, NEIGHBOURS * FACTOR**2)))
+    assert not enlarged.planes.any()
+    assert not enlarged.means.any()
+
+
+@settings(max_examples=25, deadline=None)
+@given(data=st.data(), height=st.integers(2, 9), width=st.integers(2, 9), dense=st.booleans())
+def test_weights_of_a_few_cells_are_those_of_all(data: st.DataObject, height: int, width: int, dense: bool) -> None:
+    count = height * width
+    cells = data.draw(st.lists(st.integers(0, count - 1), min_size=1, max_size=count, unique=True))
+    logits = a_frame_s_logits(8 * height, 8 * width)
+    logits.DENSE_SHARE = -1.0 if dense else 2.0
+    asked = torch.tensor(cells)
+    torch.testing.assert_close(logits.at(asked), logits.all().flatten(0, 1)[asked], atol=1e-4, rtol=1e-4)
+
+
+def test_sizes_that_are_no_multiples_of_a_cell_take_all_weights() -> None:
+    logits = a_frame_s_logits(37, 51)
+    asked = torch.tensor([34, 0, 7])
+    torch.testing.assert_close(logits.at(asked), logits.all().flatten(0, 1)[asked])
+
+
+def a_frame_s_logits(height: int, width: int) -> StageLogits:
+    torch.manual_seed(0)
+    upsampler = Upsampler(STEM_CHANNELS, *STAGE_CHANNELS)
+    for conv in (upsampler.spread, upsampler.weights):
+        torch.nn.init.normal_(conv.weight, std=0.1)
+    with torch.inference_mode():
+        stages = HalfResNetTrunk()(torch.rand(1, 3, height, width).contiguous(memory_format=torch.channels_last))
+    return StageLogits(upsampler.requires_grad_(False), stages)
 
 
 @pytest.mark.parametrize(("height", "width"), [(32, 48), (33, 47), (17, 95)])

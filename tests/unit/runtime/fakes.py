@@ -184,6 +184,7 @@ class FakeTracker:
     """Moves the last mask one pixel to the right per step, so that every result shows the history of steps."""
 
     evicted_keyframe: int | None = None
+    embeds_ahead = False
     propagator = None
 
     def __init__(self, bell: threading.Event | None = None, model: str = "fake") -> None:
@@ -204,7 +205,7 @@ class FakeTracker:
         self._recent: list[int] = []
 
     def step(
-        self, frame: Frame, mask: Mask | None = None, *, touched: Collection[int] | None = None
+        self, frame: Frame, mask: Mask | None = None, *, touched: Collection[int] | None = None, embedded: object = None
     ) -> SegmentationResult:
         self.threads.add(threading.get_ident())
         assert index_of(frame.rgb) == frame.index

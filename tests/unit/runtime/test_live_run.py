@@ -50,12 +50,12 @@ def test_an_engine_that_takes_its_time_drops_pictures_and_they_are_counted(disc_
     sources, half_gone = [], threading.Event()
 
     class Slow(Tracker):
-        def step(self, frame, mask=None, *, touched=None):
+        def step(self, frame, mask=None, **how):
             if mask is None and not half_gone.is_set():
                 while sources[0].reads < 30:
                     half_gone.wait(0.005)
                 half_gone.set()
-            return super().step(frame, mask, touched=touched)
+            return super().step(frame, mask, **how)
 
     class Counting(VideoFileSource):
         reads = 0

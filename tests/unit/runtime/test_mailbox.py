@@ -156,3 +156,97 @@ def test_wake_is_not_lost_when_it_comes_before_the_wait():
 def test_a_mailbox_without_room_is_refused():
     with pytest.raises(ValueError, match="at least one"):
         Mailbox(0, Policy.BLOCK)
+
+
+@settings(deadline=None, max_examples=25)
+@given(count=st.integers(0, 200), capacity=st.integers(1, 3), policy=st.sampled_from(Policy))
+def test_a_helper_works_on_every_item_once_and_in_order(count, capacity, policy):
+    mailbox = Mailbox(capacity, policy)
+    mailbox.start_work()
+    received = []
+
+    def produce():
+        for item in range(count):
+            assert mailbox.put((item, "raw"))
+        mailbox.close()
+
+    def help_out():
+        while True:
+            try:
+                item, state = mailbox.begin_work()
+            except MailboxClosed:
+                return
+            assert state == "raw"
+            mailbox.finish_work((item, "done"))
+
+    run(produce, help_out, lambda: received.extend(drain(mailbox)))
+    numbers = [item for item, _ in received]
+    assert {state for _, state in received} <= {"done"}
+    assert numbers == sorted(set(numbers))
+    assert mailbox.put_count == count == mailbox.delivered + mailbox.dropped
+    if policy is Policy.BLOCK:
+        assert numbers == list(range(count))
+
+
+def test_the_helper_is_one_item_ahead_and_that_one_is_not_replaced_by_newer_ones():
+    mailbox = Mailbox(1, Policy.NEWEST)
+    mailbox.start_work()
+    mailbox.put("a")
+    assert mailbox.begin_work() == "a"
+    mailbox.put("b")
+    mailbox.put("c")
+    assert (len(mailbox), mailbox.dropped) == (2, 1)
+    assert mailbox.get(0.01) is None, "a is not done"
+    mailbox.finish_work("A")
+    began = []
+    helper = threading.Thread(target=lambda: began.append(mailbox.begin_work()))
+    helper.start()
+    helper.join(0.05)
+    assert not began, "A is not taken"
+    assert mailbox.get(TIMEOUT) == "A"
+    helper.join(TIMEOUT)
+    assert began == ["c"]
+
+
+def test_clearing_drops_the_item_a_helper_is_busy_with():
+    mailbox = Mailbox(2, Policy.BLOCK)
+    mailbox.start_work()
+    mailbox.put("a")
+    mailbox.begin_work()
+    assert mailbox.clear() == 1
+    mailbox.finish_work("A")
+    assert (len(mailbox), mailbox.put_count, mailbox.delivered, mailbox.dropped) == (0, 1, 0, 1)
+    mailbox.put("b")
+    assert mailbox.begin_work() == "b"
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_a_helper_that_leaves_leaves_everything_to_the_consumer(done):
+    mailbox = Mailbox(2, Policy.BLOCK)
+    mailbox.start_work()
+    mailbox.put("a")
+    mailbox.put("b")
+    mailbox.begin_work()
+    if done:
+        mailbox.finish_work("A")
+    mailbox.stop_work()
+    mailbox.finish_work("late")
+    with pytest.raises(MailboxClosed):
+        mailbox.begin_work()
+    assert [mailbox.get(TIMEOUT), mailbox.get(TIMEOUT)] == ["A" if done else "a", "b"]
+    assert mailbox.delivered == mailbox.put_count == 2
+
+
+def test_close_and_wake_reach_the_helper_and_the_consumer_behind_it():
+    mailbox = Mailbox(1, Policy.BLOCK)
+    mailbox.start_work()
+    mailbox.put("a")
+    mailbox.begin_work()
+    mailbox.wake()
+    assert mailbox.get(TIMEOUT) is None
+    mailbox.close()
+    mailbox.finish_work("A")
+    assert mailbox.get(TIMEOUT) == "A"
+    for ask in (mailbox.begin_work, mailbox.get):
+        with pytest.raises(MailboxClosed):
+            ask()

@@ -367,9 +367,9 @@ def test_keyframes_are_seen_anew_at_another_size_one_with_each_frame(drive):
             seen.append((frame.index, self.short_side, frozenset(touched)))
             super().refresh(frame, mask, touched)
 
-        def step(self, frame, mask=None, *, touched=None):
+        def step(self, frame, mask=None, **how):
             seen.append((frame.index, self.short_side, None))
-            return super().step(frame, mask, touched=touched)
+            return super().step(frame, mask, **how)
 
     driver = drive({"clip.mp4": LargeFile(9)}, make_tracker=lambda config: Watching(Embedder(), ROBUST))
     driver.wait_ready()
@@ -395,9 +395,9 @@ def test_frames_arrive_at_the_tracker_with_their_small_picture(drive):
     embedder, seen = Embedder(), []
 
     class Watching(Tracker):
-        def step(self, frame, mask=None, *, touched=None):
+        def step(self, frame, mask=None, **how):
             seen.append(frame)
-            return super().step(frame, mask, touched=touched)
+            return super().step(frame, mask, **how)
 
     driver = drive(
         {"clip.mp4": LargeFile(4)},
