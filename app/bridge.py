@@ -212,6 +212,10 @@ class EngineBridge(QObject):
         self._painted -= {object_id}
         self._wake()
 
+    def restore_object(self, object_id: int) -> None:
+        self._session.restore_object(object_id)
+        self._wake()
+
     def mask_at(self, index: int) -> tuple[Mask | None, MaskKind]:
         return self._session.mask_at(index)
 

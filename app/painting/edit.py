@@ -117,6 +117,11 @@ class EditModel(FrameEdit):
         return self._history.peek(+1) is not None
 
     @property
+    def waits(self) -> bool:
+        """An undo or redo waits for its frame to be shown."""
+        return self._wanted is not None
+
+    @property
     def undo_text(self) -> str:
         """What undo would take back, "" when nothing."""
         entry = self._history.peek(-1)

@@ -43,6 +43,7 @@ class EditingController(QObject):
         canvas.stroke_started.connect(self._on_stroke_started)
         canvas.stroke_refused.connect(lambda text: self.notice.emit(Notice(Severity.INFO, text)))
         objects.removed.connect(bridge.delete_object)
+        objects.returned.connect(bridge.restore_object)
         objects.changed.connect(self._show_object_actions)
         objects.selection_changed.connect(self._show_object_actions)
         bridge.source_opened.connect(self._on_source_opened)

@@ -11,7 +11,7 @@ import numpy as np
 
 from engine.object_state import ObjectState
 from engine.project.mask_codec import EncodedMask, decode_mask, encode_mask, without_objects
-from engine.project.mask_entries import Keyframe, MaskSnapshot, StoreChange, StoreContents, Tracked
+from engine.project.mask_entries import Entry, Keyframe, MaskSnapshot, StoreChange, StoreContents, Tracked
 from engine.runtime.messages import MaskKind
 from engine.types import Mask
 
@@ -36,6 +36,7 @@ class MaskStore:
         self._stale: set[int] = set()
         self._bytes = 0
         self._objects: Counter[int] = Counter()
+        self._deleted: dict[int, dict[int, tuple[Entry, Entry]]] = {}  # object -> frame -> before and after
         self._version = 0
         self._changes = 0
 
@@ -51,11 +52,15 @@ class MaskStore:
         with self._lock:
             old = self._keyframes.get(index)
             ids = frozenset(int(i) for i in touched if i > 0)
+            for object_id in ids:
+                self._deleted.pop(object_id, None)  # the id means another object now
             self._version += 1
             self._changes += 1
             if old is not None:
                 back = _unchanged(ids, encoded, old.origin.encoded) if old.origin is not None else frozenset[int]()
                 keyframe = Keyframe(encoded, (ids | old.touched) - back, old.denied - back, self._version, old.origin)
+                if keyframe == replace(old, version=self._version):
+                    return StoreChange()  # known already
             else:
                 tracked = self._tracked.get(index)
                 denied = ids.intersection(tracked.encoded.object_ids) if tracked is not None else frozenset[int]()
@@ -80,11 +85,12 @@ class MaskStore:
     def delete_object(self, object_id: int) -> StoreChange:
         """Turn the object's pixels to background everywhere. Keyframes that meant nothing else stop being keyframes.
 
-        When no painted object is left at all, the tracked masks go too.
+        When no painted object is left at all, the tracked masks go too. `restore_object` takes it back.
         """
         gone_object = frozenset([object_id])
         with self._lock:
             self._changes += 1
+            before = {index: self._entry(index) for index in (*self._keyframes, *self._tracked)}
             changed: list[int] = []
             gone: list[int] = []
             for index, keyframe in list(self._keyframes.items()):
@@ -108,7 +114,37 @@ class MaskStore:
                 changed.extend(self._tracked)
                 for index in list(self._tracked):
                     self._discard(index)
+            self._deleted[object_id] = {index: (before[index], self._entry(index)) for index in set(changed)}
             return StoreChange.of(changed, gone)
+
+    def restore_object(self, object_id: int) -> StoreChange:
+        """Undo of `delete_object`: put back what it changed, wherever the mask is still the one it left."""
+        with self._lock:
+            self._changes += 1
+            changed = []
+            for index, (before, after) in self._deleted.pop(object_id, {}).items():
+                now = self._entry(index)
+                if not now.shows_the_same(after):
+                    continue  # edited or tracked anew since
+                changed.append(index)
+                self._discard(index)
+                if before.keyframe is not None:
+                    self._version += 1  # the tracker has to see it again
+                    present = now.keyframe or before.keyframe
+                    keyframe = replace(
+                        before.keyframe,
+                        touched=before.keyframe.touched | present.touched,
+                        denied=before.keyframe.denied | present.denied,
+                        version=self._version,
+                    )
+                    self._keyframes[index] = keyframe
+                    self._count(keyframe.encoded, 1)
+                elif before.tracked is not None:
+                    self._swap_tracked(index, before.tracked)
+                    if before.stale or now.stale:
+                        self._stale.add(index)
+            self._keep_to_limit()
+            return StoreChange.of(changed)
 
     def drop_tracked(self) -> StoreChange:
         """Forget every tracked mask; keyframes stay."""
@@ -122,6 +158,7 @@ class MaskStore:
     def clear(self) -> None:
         with self._lock:
             self._changes += 1
+            self._deleted.clear()
             self._keyframes.clear()
             self._tracked.clear()
             self._stale.clear()
@@ -143,8 +180,7 @@ class MaskStore:
             self._changes += 1
             self._discard(index)
             self._swap_tracked(index, Tracked(encoded, dict(confidence or {}), states=dict(states or {})))
-            while self._limit is not None and len(self._tracked) > self._limit:
-                self._discard(next(iter(self._tracked)))
+            self._keep_to_limit()
             return True
 
     # -- reading -------------------------------------------------------------------------------------------------
@@ -220,6 +256,7 @@ class MaskStore:
         with self._lock:
             self._changes += 1
             former = {*self._keyframes, *self._tracked}
+            self._deleted.clear()
             self._keyframes = dict(contents.keyframes)
             self._tracked = {i: t for i, t in contents.tracked.items() if i not in contents.keyframes}
             self._stale = set(contents.stale).intersection(self._tracked)
@@ -269,6 +306,9 @@ class MaskStore:
         said.update(dict.fromkeys(keyframe.encoded.object_ids, ObjectState.SURE))
         return said
 
+    def _entry(self, index: int) -> Entry:
+        return Entry(self._keyframes.get(index), self._tracked.get(index), index in self._stale)
+
     def _kind(self, index: int) -> MaskKind:
         if index in self._keyframes:
             return MaskKind.KEYFRAME
@@ -291,6 +331,10 @@ class MaskStore:
         elif keyframe.encoded.object_ids:
             self._swap_tracked(index, Tracked(keyframe.encoded))
         return True
+
+    def _keep_to_limit(self) -> None:
+        while self._limit is not None and len(self._tracked) > self._limit:
+            self._discard(next(iter(self._tracked)))
 
     def _swap_tracked(self, index: int, tracked: Tracked) -> None:
         old = self._tracked.get(index)

@@ -57,6 +57,12 @@ class Editing:
             self._rest_without_objects()
             core.show_again()
 
+    def restore_object(self, object_id: int) -> None:
+        core = self._core
+        with core.lock:
+            core.masks_changed(core.store.restore_object(object_id))
+            core.show_again()
+
     def clear_tracking(self) -> None:
         core = self._core
         with core.lock:

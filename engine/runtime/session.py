@@ -209,6 +209,11 @@ class Session:
         self._editing.delete_object(object_id)
         self._keeper.poke()
 
+    def restore_object(self, object_id: int) -> None:
+        """Undo of `delete_object`: its pixels come back wherever no mask was made anew since."""
+        self._editing.restore_object(object_id)
+        self._keeper.poke()
+
     def mask_at(self, index: int) -> tuple[Mask | None, MaskKind]:
         """The stored mask of a frame (a copy-free read-only array) and its kind. Cheap: decompresses one mask."""
         return self._core.store.get(index)
