@@ -29,9 +29,11 @@ class PaintingView(FrameView):
 
     Signals:
         brush_radius_changed(int): frame pixels.
+        hint_changed(str): what to do next with the tool in hand, "" when there is nothing to say.
     """
 
     brush_radius_changed = pyqtSignal(int)
+    hint_changed = pyqtSignal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -47,6 +49,7 @@ class PaintingView(FrameView):
         self._pointer: QPointF | None = None
         self._erasing = False
         self._was_busy = False
+        self._hint = ""
         self._edit.region_changed.connect(self._on_region_changed)
         self._edit.frame_changed.connect(self._on_edit_frame_changed)
         self._objects.removed.connect(self._on_object_removed)
@@ -82,6 +85,7 @@ class PaintingView(FrameView):
         self._viewport = replace(self._viewport, frame_width=0, frame_height=0, fitted=True)
         self.show_frame(None)
         self.refresh_cursor()
+        self._tell_hint()
 
     def shown_mask(self) -> Mask | None:
         # Nobody wants to paint blind: the overlay shows while a tool is at work even when it is switched off.
@@ -109,6 +113,7 @@ class PaintingView(FrameView):
         if new_source:
             self.zoom_fit()
             self.refresh_cursor()
+            self._tell_hint()
 
     @property
     def _edits_shown_frame(self) -> bool:
@@ -191,6 +196,7 @@ class PaintingView(FrameView):
             self._tool = self._tools[name]
             self.update_ring()
             self.refresh_cursor()
+            self._tell_hint()
 
     @property
     def scribble(self) -> ScribbleTool:
@@ -211,10 +217,17 @@ class PaintingView(FrameView):
             self._show(waiting)
         if self.busy != self._was_busy:
             self._was_busy = self.busy
+            self._tell_hint()
             if not self._overlay_visible:
                 self.redraw()
         if not self._tool.brush:
             self.update()
+
+    def _tell_hint(self) -> None:
+        hint = self._tool.hint if self._item is not None else ""
+        if hint != self._hint:
+            self._hint = hint
+            self.hint_changed.emit(hint)
 
     # -- brush -------------------------------------------------------------------------------------------------
     @property
@@ -254,7 +267,12 @@ class PaintingView(FrameView):
         if self._pointer is None or self._item is None or not self._editable or not self._tool.brush:
             return None
         ratio = self.devicePixelRatioF()
-        return self._pointer, brush_ring.ring_radius(self._radius, self._viewport.zoom, ratio)
+        return self._pointer, brush_ring.ring_radius(self.effective_radius, self._viewport.zoom, ratio)
+
+    @property
+    def effective_radius(self) -> float:
+        """Frame pixels the brush covers now, the pressure of a pen included."""
+        return float(self._radius)
 
     def update_ring(self) -> None:
         """Repaint where the ring is; call before and after it changes."""
