@@ -117,8 +117,14 @@ class EditingController(QObject):
         ids = [] if mask is None else [int(i) for i in np.unique(mask) if i]
         if item is None or mask is None or not ids:
             self.notice.emit(Notice(Severity.INFO, self.tr("This frame has no mask to keep.")))
-        elif self._bridge.mask_at(item.frame.index)[1] is not MaskKind.KEYFRAME:
-            self._bridge.set_mask(item.frame, mask.copy(), ids)
+        elif self._bridge.mask_at(item.frame.index)[1] is not MaskKind.KEYFRAME and self._canvas.begin_edit():
+            frame, kept = item.frame, mask.copy()
+            self._bridge.set_mask(frame, kept, ids)
+            self._canvas.edit.record(
+                translate("EditingController", "Keep as keyframe"),
+                lambda: self._bridge.unpin(frame.index),
+                lambda: self._bridge.set_mask(frame, kept, ids),
+            )
 
     def _show_history(self) -> None:
         edit = self._canvas.edit

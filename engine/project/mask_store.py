@@ -36,6 +36,7 @@ class MaskStore:
         self._stale: set[int] = set()
         self._bytes = 0
         self._objects: Counter[int] = Counter()
+        self._pinned: dict[int, Entry] = {}  # what keyframes were that the user kept as the tracker had left them
         self._deleted: dict[int, dict[int, tuple[Entry, Entry]]] = {}  # object -> frame -> before and after
         self._version = 0
         self._changes = 0
@@ -67,9 +68,26 @@ class MaskStore:
                 origin = None
                 if tracked is not None and tracked.encoded != encoded:
                     origin = replace(tracked, stale=index in self._stale)
+                elif tracked is not None:
+                    self._pinned[index] = self._entry(index)
                 keyframe = Keyframe(encoded, ids, denied, self._version, origin)
             gone = self._settle(index, keyframe)
             return StoreChange.of([index, *self._mark_stale(index)], [index] if gone and old is not None else [])
+
+    def unpin(self, index: int) -> StoreChange:
+        """A keyframe that shows what the tracker had left there is tracked again; others stay as they are."""
+        with self._lock:
+            former, keyframe = self._pinned.pop(index, None), self._keyframes.get(index)
+            if former is None or former.tracked is None or keyframe is None:
+                return StoreChange()
+            if former.tracked.encoded != keyframe.encoded:
+                return StoreChange()
+            self._changes += 1
+            self._discard(index)
+            self._swap_tracked(index, former.tracked)
+            if former.stale:
+                self._stale.add(index)
+            return StoreChange.of([index], [index])
 
     def remove(self, index: int) -> StoreChange:
         """Forget the mask of one frame; if it was a keyframe, tracked masks that hang on it become stale."""
@@ -159,6 +177,7 @@ class MaskStore:
         with self._lock:
             self._changes += 1
             self._deleted.clear()
+            self._pinned.clear()
             self._keyframes.clear()
             self._tracked.clear()
             self._stale.clear()
@@ -257,6 +276,7 @@ class MaskStore:
             self._changes += 1
             former = {*self._keyframes, *self._tracked}
             self._deleted.clear()
+            self._pinned.clear()
             self._keyframes = dict(contents.keyframes)
             self._tracked = {i: t for i, t in contents.tracked.items() if i not in contents.keyframes}
             self._stale = set(contents.stale).intersection(self._tracked)

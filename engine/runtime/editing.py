@@ -46,6 +46,14 @@ class Editing:
             self._go_on_after(frame.index, change)
             core.show_again()
 
+    def unpin(self, frame_index: int) -> None:
+        core = self._core
+        with core.lock:
+            change = core.store.unpin(frame_index)
+            self._unlearn(change)
+            core.masks_changed(change)
+            core.show_again()
+
     def delete_object(self, object_id: int) -> None:
         core = self._core
         with core.lock:

@@ -257,6 +257,25 @@ def test_a_deleted_object_comes_back_in_tracked_frames(app: App, disc_clip: Any)
         assert its_kind is kind
 
 
+def test_keeping_a_frame_as_keyframe_is_undone_from_anywhere(app: App, disc_clip: Any) -> None:
+    app.open(str(disc_clip.path))
+    app.stroke((70, 50), (80, 60))
+    app.until(lambda: app.bridge.painted_ids == {1})
+    app.key(Key.Key_Period)
+    app.until(lambda: app.shown == 1 and app.bridge.mask_at(1)[1] is MaskKind.TRACKED)
+    before = app.bridge.mask_at(1)[0]
+    app.key(Key.Key_K)
+    app.until(lambda: app.bridge.mask_at(1)[1] is MaskKind.KEYFRAME)
+    assert app.canvas.edit.undo_text == "Keep as keyframe"
+    app.window.tracking.go_to(0)
+    app.until(lambda: app.shown == 0)
+    app.key(Key.Key_Z, CONTROL)
+    app.until(lambda: app.shown == 1 and app.bridge.mask_at(1)[1] is MaskKind.TRACKED)
+    np.testing.assert_array_equal(app.bridge.mask_at(1)[0], before)
+    app.key(Key.Key_Y, CONTROL)
+    app.until(lambda: app.bridge.mask_at(1)[1] is MaskKind.KEYFRAME)
+
+
 def test_scrubbing_ends_at_the_frame_under_the_pointer(app: App, disc_clip: Any) -> None:
     app.open(str(disc_clip.path))
     line = app.window.timeline

@@ -206,6 +206,23 @@ def test_a_deleted_object_comes_back_wherever_nothing_was_made_anew():
     assert store.restore_object(2).first is None
 
 
+def test_a_pin_can_be_taken_back():
+    store = MaskStore()
+    store.put_keyframe(0, mask_with(1), [1])
+    store.put_tracked(3, encode_mask(mask_with(1)), {1: 0.7})
+    assert store.unpin(3).first is None
+    store.put_keyframe(3, mask_with(1), [1])
+    assert store.kind(3) is K
+    assert store.unpin(3).keyframes_gone == (3,)
+    assert store.kind(3) is T
+    assert store.confidence(3) == {1: 0.7}
+    store.put_keyframe(3, mask_with(1), [1])
+    store.put_keyframe(3, mask_with(1, 2), [2])  # painted on since
+    assert store.unpin(3).first is None
+    assert store.unpin(0).first is None
+    assert store.kinds() == {0: K, 3: K}
+
+
 def test_an_id_that_is_used_again_brings_nothing_back():
     store = MaskStore()
     store.put_keyframe(0, mask_with(1, 2), [1, 2])
@@ -261,6 +278,7 @@ edits = st.one_of(
     st.tuples(st.just("remove"), st.integers(0, 9), st.just(set())),
     st.tuples(st.just("delete"), st.integers(1, 3), st.just(set())),
     st.tuples(st.just("restore"), st.integers(1, 3), st.just(set())),
+    st.tuples(st.just("unpin"), st.integers(0, 9), st.just(set())),
 )
 
 
@@ -277,6 +295,8 @@ def test_counts_agree_with_the_contents_after_any_edits(steps):
             store.remove(number)
         elif what == "restore":
             store.restore_object(number)
+        elif what == "unpin":
+            store.unpin(number)
         else:
             store.delete_object(number)
     masks = dict(store.snapshot())
