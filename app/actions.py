@@ -290,7 +290,7 @@ MOUSE: tuple[tuple[str, str], ...] = (
     ("Shift + middle click", "Select an object"),
     ("Middle drag, Space + drag", "Move the picture"),
     ("Wheel", "Zoom at the pointer"),
-    ("Ctrl + wheel", "Brush size"),
+    ("Ctrl + wheel", "Brush size, or tolerance of the fill"),
     ("Enter, Esc, Backspace", "Polygon, lasso, smart scribble: finish, give up, one step back"),
     ("Left, right, Shift + drag", "Smart scribble: inside, outside, a box around the object"),
     ("Drag on the time line", "Go to a frame"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import cast
 
@@ -29,10 +30,14 @@ class PaintingView(FrameView):
 
     Signals:
         brush_radius_changed(int): frame pixels.
+        fill_tolerance_changed(int): levels per channel.
+        tool_changed(str): another tool is in hand.
         hint_changed(str): what to do next with the tool in hand, "" when there is nothing to say.
     """
 
     brush_radius_changed = pyqtSignal(int)
+    fill_tolerance_changed = pyqtSignal(int)
+    tool_changed = pyqtSignal(str)
     hint_changed = pyqtSignal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -196,6 +201,7 @@ class PaintingView(FrameView):
             self._tool = self._tools[name]
             self.update_ring()
             self.refresh_cursor()
+            self.tool_changed.emit(name)
             self._tell_hint()
 
     @property
@@ -244,7 +250,10 @@ class PaintingView(FrameView):
             self.brush_radius_changed.emit(radius)
 
     def scale_brush(self, notches: float) -> None:
-        """Larger (> 0) or smaller (< 0) by steps of a fifth, by one pixel at least."""
+        """Larger (> 0) or smaller (< 0) by steps of a fifth, by one pixel at least; the tolerance of the fill tool."""
+        if self._tool.name == "fill":
+            self.set_fill_tolerance(self._tolerance + math.ceil(abs(2 * notches)) * (1 if notches > 0 else -1))
+            return
         scaled = round(self._radius * BRUSH_PER_NOTCH**notches)
         if scaled == self._radius and notches:
             scaled += 1 if notches > 0 else -1
@@ -256,9 +265,16 @@ class PaintingView(FrameView):
     def brush_smaller(self) -> None:
         self.scale_brush(-1)
 
+    @property
+    def fill_tolerance(self) -> int:
+        return self._tolerance
+
     def set_fill_tolerance(self, tolerance: int) -> None:
         """Largest colour difference per channel (0..255) that the fill tool bridges."""
-        self._tolerance = min(max(int(tolerance), 0), 255)
+        tolerance = min(max(int(tolerance), 0), 255)
+        if tolerance != self._tolerance:
+            self._tolerance = tolerance
+            self.fill_tolerance_changed.emit(tolerance)
 
     # -- over the picture --------------------------------------------------------------------------------------
     @property

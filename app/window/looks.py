@@ -48,6 +48,12 @@ class LooksController(QObject):
         canvas.set_brush_radius(settings.brush_radius)
         options.show_brush_radius(canvas.brush_radius)
         self.set_opacity(settings.overlay_opacity)
+        canvas.tool_changed.connect(options.show_tool)
+        options.show_tool(canvas.tool)
+        canvas.set_fill_tolerance(settings.fill_tolerance)
+        options.show_tolerance(canvas.fill_tolerance)
+        canvas.fill_tolerance_changed.connect(self._on_tolerance)
+        options.tolerance_changed.connect(canvas.set_fill_tolerance)
         actions["pen_pressure"].setChecked(settings.pen_pressure)
         self._size_by_pressure(settings.pen_pressure)
         themes.changed.connect(self._on_theme)
@@ -70,6 +76,10 @@ class LooksController(QObject):
         self._dock.visibilityChanged.connect(lambda _shown: self._show_dock_state())
         self._actions.on_switch("full_screen", self._full_screen)
         self._actions[f"theme_{self._settings.theme}"].setChecked(True)
+
+    def _on_tolerance(self, tolerance: int) -> None:
+        self._settings.fill_tolerance = tolerance
+        self._options.show_tolerance(tolerance)
 
     def _size_by_pressure(self, wanted: bool) -> None:
         self._settings.pen_pressure = wanted
