@@ -296,16 +296,26 @@ class Canvas(PaintingView):
         if key == Qt.Key.Key_Space and event.modifiers() == Qt.KeyboardModifier.NoModifier:
             if not event.isAutoRepeat() and self._button == Qt.MouseButton.NoButton:
                 self._navigation.space_pressed()
-        elif self.busy and self._tool.key(key):
-            if not self.busy:
-                self._button, self._erasing = Qt.MouseButton.NoButton, False
-            self.tool_used()
+        elif self._key_for_tool(key):
+            pass
         elif key == Qt.Key.Key_BracketLeft:
             self.brush_smaller()
         elif key == Qt.Key.Key_BracketRight:
             self.brush_larger()
         else:
             super().keyPressEvent(event)
+
+    def _key_for_tool(self, key: int) -> bool:
+        if not self.busy or not self._tool.key(key):
+            return False
+        if not self.busy:
+            self._button, self._erasing = Qt.MouseButton.NoButton, False
+        self.tool_used()
+        return True
+
+    def step_back(self) -> bool:
+        """Take back the last corner or stroke of what the tool in hand has begun; False when it has begun nothing."""
+        return self._key_for_tool(Qt.Key.Key_Backspace)
 
     def keyReleaseEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802
         if event is None:

@@ -56,7 +56,7 @@ class EditingController(QObject):
 
     def _connect_actions(self) -> None:
         on = self._actions.on
-        on("undo", self._canvas.edit.undo)
+        on("undo", self.undo)
         on("redo", self._canvas.edit.redo)
         on("clear_mask", self.clear_mask)
         on("pin", self.pin)
@@ -101,6 +101,11 @@ class EditingController(QObject):
 
     def _on_committed(self, frame: Frame, mask: Mask, touched: Collection[int]) -> None:
         self._bridge.set_mask(frame, mask, touched)
+
+    def undo(self) -> None:
+        """Take back the last stroke or corner of a mask that is not finished, else the last edit."""
+        if not self._canvas.step_back():
+            self._canvas.edit.undo()
 
     def clear_mask(self) -> None:
         """Empty the mask of this frame; painted masks come back with undo."""
