@@ -36,7 +36,7 @@ class Case:
         width, height: of the frame and of the view, pixels.
         zoom: device pixels per frame pixel.
         radius: of the brush, frame pixels.
-        tool: a brush ("paint", "erase"), or one with a preview.
+        tool: a brush ("paint", "erase"), one with a preview, or "pan" to move the picture.
     """
 
     name: str
@@ -54,6 +54,7 @@ CASES = (
     Case("1080p, lasso", 1920, 1080, tool="polygon"),
     Case("1080p, smart scribble", 1920, 1080, tool="scribble"),
     Case("4K", 3840, 2160),
+    Case("4K, moving the picture", 3840, 2160, tool="pan"),
     Case("4K in a 1080p view", 3840, 2160, zoom=0.5, radius=40),
 )
 
@@ -94,7 +95,11 @@ def measure(case: Case, events: int) -> Latency:
     for _ in range(3):
         canvas.objects.add()
     canvas.set_item(DisplayItem(Frame(0, 0.0, _picture(case)), _mask(case), generation=1))
-    canvas.set_tool(case.tool)
+    button = _LEFT
+    if case.tool == "pan":
+        button = Qt.MouseButton.MiddleButton
+    else:
+        canvas.set_tool(case.tool)
     canvas.set_brush_radius(case.radius)
     view = canvas.viewport
     canvas.set_viewport(view.zoomed(case.zoom, view.view_width / 2, view.view_height / 2))
@@ -102,16 +107,16 @@ def measure(case: Case, events: int) -> Latency:
     painted = _Painted()
     canvas.installEventFilter(painted)
     path = list(_path(canvas, events + WARM_UP))
-    _send(canvas, QEvent.Type.MouseButtonPress, path[0], _LEFT)
+    _send(canvas, QEvent.Type.MouseButtonPress, path[0], button, button)
     taken = []
     for position in path[1:]:
         before = painted.count
         started = time.perf_counter()
-        _send(canvas, QEvent.Type.MouseMove, position, _NONE)
+        _send(canvas, QEvent.Type.MouseMove, position, _NONE, button)
         while painted.count == before:
             QApplication.processEvents()
         taken.append((time.perf_counter() - started) * 1000)
-    _send(canvas, QEvent.Type.MouseButtonRelease, path[-1], _LEFT)
+    _send(canvas, QEvent.Type.MouseButtonRelease, path[-1], button, _NONE)
     canvas.close()
     canvas.deleteLater()
     QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
@@ -146,8 +151,7 @@ def run(options: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
-def _send(canvas: QWidget, kind: QEvent.Type, position: QPointF, button: Qt.MouseButton) -> None:
-    held = _NONE if kind == QEvent.Type.MouseButtonRelease else _LEFT
+def _send(canvas: QWidget, kind: QEvent.Type, position: QPointF, button: Qt.MouseButton, held: Qt.MouseButton) -> None:
     QApplication.sendEvent(canvas, QMouseEvent(kind, position, canvas.mapToGlobal(position), button, held, _NO_KEY))
 
 

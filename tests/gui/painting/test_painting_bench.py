@@ -16,7 +16,7 @@ from app.painting_bench import Case, measure
 SMALL = Case("small", 320, 200, radius=6)
 
 
-@pytest.mark.parametrize("tool", ["paint", "polygon", "scribble"])
+@pytest.mark.parametrize("tool", ["paint", "polygon", "scribble", "pan"])
 def test_every_move_is_waited_for_until_it_is_painted(
     qapp: QApplication, tool: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
