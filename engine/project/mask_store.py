@@ -12,6 +12,7 @@ import numpy as np
 from engine.object_state import ObjectState
 from engine.project.mask_codec import EncodedMask, decode_mask, encode_mask, without_objects
 from engine.project.mask_entries import Entry, Keyframe, MaskSnapshot, StoreChange, StoreContents, Tracked
+from engine.project.past_entries import PastEntries
 from engine.runtime.messages import MaskKind
 from engine.types import Mask
 
@@ -36,8 +37,7 @@ class MaskStore:
         self._stale: set[int] = set()
         self._bytes = 0
         self._objects: Counter[int] = Counter()
-        self._pinned: dict[int, Entry] = {}  # what keyframes were that the user kept as the tracker had left them
-        self._deleted: dict[int, dict[int, tuple[Entry, Entry]]] = {}  # object -> frame -> before and after
+        self._past = PastEntries()
         self._version = 0
         self._changes = 0
 
@@ -53,8 +53,7 @@ class MaskStore:
         with self._lock:
             old = self._keyframes.get(index)
             ids = frozenset(int(i) for i in touched if i > 0)
-            for object_id in ids:
-                self._deleted.pop(object_id, None)  # the id means another object now
+            self._past.use(ids)
             self._version += 1
             self._changes += 1
             if old is not None:
@@ -69,7 +68,7 @@ class MaskStore:
                 if tracked is not None and tracked.encoded != encoded:
                     origin = replace(tracked, stale=index in self._stale)
                 elif tracked is not None:
-                    self._pinned[index] = self._entry(index)
+                    self._past.pin(index, self._entry(index))
                 keyframe = Keyframe(encoded, ids, denied, self._version, origin)
             gone = self._settle(index, keyframe)
             return StoreChange.of([index, *self._mark_stale(index)], [index] if gone and old is not None else [])
@@ -77,16 +76,11 @@ class MaskStore:
     def unpin(self, index: int) -> StoreChange:
         """A keyframe that shows what the tracker had left there is tracked again; others stay as they are."""
         with self._lock:
-            former, keyframe = self._pinned.pop(index, None), self._keyframes.get(index)
-            if former is None or former.tracked is None or keyframe is None:
-                return StoreChange()
-            if former.tracked.encoded != keyframe.encoded:
+            former = self._past.unpin(index, self._entry(index))
+            if former is None:
                 return StoreChange()
             self._changes += 1
-            self._discard(index)
-            self._swap_tracked(index, former.tracked)
-            if former.stale:
-                self._stale.add(index)
+            self._put_back(index, former)
             return StoreChange.of([index], [index])
 
     def remove(self, index: int) -> StoreChange:
@@ -132,7 +126,7 @@ class MaskStore:
                 changed.extend(self._tracked)
                 for index in list(self._tracked):
                     self._discard(index)
-            self._deleted[object_id] = {index: (before[index], self._entry(index)) for index in set(changed)}
+            self._past.delete(object_id, {index: (before[index], self._entry(index)) for index in set(changed)})
             return StoreChange.of(changed, gone)
 
     def restore_object(self, object_id: int) -> StoreChange:
@@ -140,27 +134,9 @@ class MaskStore:
         with self._lock:
             self._changes += 1
             changed = []
-            for index, (before, after) in self._deleted.pop(object_id, {}).items():
-                now = self._entry(index)
-                if not now.shows_the_same(after):
-                    continue  # edited or tracked anew since
+            for index, entry in self._past.restore(object_id, self._entry):
                 changed.append(index)
-                self._discard(index)
-                if before.keyframe is not None:
-                    self._version += 1  # the tracker has to see it again
-                    present = now.keyframe or before.keyframe
-                    keyframe = replace(
-                        before.keyframe,
-                        touched=before.keyframe.touched | present.touched,
-                        denied=before.keyframe.denied | present.denied,
-                        version=self._version,
-                    )
-                    self._keyframes[index] = keyframe
-                    self._count(keyframe.encoded, 1)
-                elif before.tracked is not None:
-                    self._swap_tracked(index, before.tracked)
-                    if before.stale or now.stale:
-                        self._stale.add(index)
+                self._put_back(index, entry)
             self._keep_to_limit()
             return StoreChange.of(changed)
 
@@ -176,8 +152,7 @@ class MaskStore:
     def clear(self) -> None:
         with self._lock:
             self._changes += 1
-            self._deleted.clear()
-            self._pinned.clear()
+            self._past.clear()
             self._keyframes.clear()
             self._tracked.clear()
             self._stale.clear()
@@ -275,8 +250,7 @@ class MaskStore:
         with self._lock:
             self._changes += 1
             former = {*self._keyframes, *self._tracked}
-            self._deleted.clear()
-            self._pinned.clear()
+            self._past.clear()
             self._keyframes = dict(contents.keyframes)
             self._tracked = {i: t for i, t in contents.tracked.items() if i not in contents.keyframes}
             self._stale = set(contents.stale).intersection(self._tracked)
@@ -328,6 +302,17 @@ class MaskStore:
 
     def _entry(self, index: int) -> Entry:
         return Entry(self._keyframes.get(index), self._tracked.get(index), index in self._stale)
+
+    def _put_back(self, index: int, entry: Entry) -> None:
+        self._discard(index)
+        if entry.keyframe is not None:
+            self._version += 1  # the tracker has to see it again
+            self._keyframes[index] = replace(entry.keyframe, version=self._version)
+            self._count(entry.keyframe.encoded, 1)
+        elif entry.tracked is not None:
+            self._swap_tracked(index, entry.tracked)
+            if entry.stale:
+                self._stale.add(index)
 
     def _kind(self, index: int) -> MaskKind:
         if index in self._keyframes:
