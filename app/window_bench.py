@@ -84,13 +84,15 @@ class _Clock:
         self._last = now
 
 
-def measure(source: str, config: EngineConfig, frames: int, mask: Path | None = None) -> Lateness:
+def measure(session: Session, source: str, config: EngineConfig, frames: int, mask: Path | None = None) -> Lateness:
     """Track a file in a real window, again and again until `frames` frames are done. Needs a QApplication.
+
+    Args:
+        session: not yet started; shut down at the end.
 
     Raises:
         UserError: the source or the model is no good, or nothing gets done.
     """
-    session = Session(config)
     folder = tempfile.TemporaryDirectory(prefix="livemask-bench-")
     window = MainWindow(EngineBridge(session), Settings(Path(folder.name) / "settings.ini"), config)
     try:
@@ -106,7 +108,8 @@ def measure(source: str, config: EngineConfig, frames: int, mask: Path | None = 
         bridge.set_mask(item.frame, seed, [int(i) for i in np.unique(seed) if i])
         bridge.track()
         _until(lambda: session.stats().processed > 10, window)  # kernels are chosen, memory is allocated
-        clock, done = _Clock(), 0
+        clock = _Clock()
+        done = 0
         before = session.stats().processed
         clock.start()
         started = time.perf_counter()
@@ -115,7 +118,7 @@ def measure(source: str, config: EngineConfig, frames: int, mask: Path | None = 
                 bridge.seek(0)
                 _until(lambda: window.canvas.item is not None and window.canvas.item.frame.index == 0, window)
                 bridge.track()
-                _until(lambda: bridge.mode is Mode.TRACKING, window)
+                _until(lambda: session.stats().processed > before + done, window)
             _turn()
         clock.stop()
         p50, p95, p99 = np.percentile(clock.late_ms, (50, 95, 99))
@@ -155,7 +158,8 @@ def run(options: argparse.Namespace) -> int:
         raise UserError(problem, "")
     prepare_computing()
     application = QApplication.instance() or QApplication(["livemask"])
-    found = measure(options.source or str(DEMO), engine_config(options), options.frames or FRAMES, options.mask)
+    config = engine_config(options)
+    found = measure(Session(config), options.source or str(DEMO), config, options.frames or FRAMES, options.mask)
     print(found)
     if options.json is not None:
         options.json.write_text(json.dumps(asdict(found), indent=1) + "\n")
