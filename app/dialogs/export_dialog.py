@@ -168,7 +168,7 @@ class ExportDialog(QDialog):
     # -- the question ------------------------------------------------------------------------------------------
     def _on_format(self) -> None:
         format_ = self.formats.format
-        self.summary.setText(self.tr(format_.summary))
+        self.summary.setText(told(format_.summary))
         self.options.show_format(format_, self._values.get(format_.key, {}), self._pointless)
         order = [self.formats, *self.options.fields.values(), self.range.which]
         for before, after in pairwise(order):

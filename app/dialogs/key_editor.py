@@ -30,7 +30,7 @@ class KeyEditor(QDialog):
     def __init__(self, actions: Actions, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle(self.tr("Change keys"))
-        self.resize(560, 560)
+        self.resize(720, 560)
         self._actions = actions
         self._specs = list(ACTIONS)
         self._keys = {spec.id: actions.keys(spec.id) for spec in self._specs}

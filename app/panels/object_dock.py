@@ -192,6 +192,9 @@ class ObjectDock(QDockWidget):
         )
         self._empty.setProperty("role", "muted")
         self._empty.setWordWrap(True)
+        self._empty.setSizePolicy(
+            QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred
+        )  # long texts shall not widen
         self._empty.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
         self._empty.setContentsMargins(10, 8, 10, 8)
         inner = QWidget()

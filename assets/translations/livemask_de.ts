@@ -30,6 +30,12 @@
         <translation>Ihre Masken sind noch da. Exportieren Sie sie und melden Sie dies mit Hilfe, Diagnose.</translation>
     </message>
 </context><context>
+    <name>BoxTool</name>
+    <message>
+        <source>Drag a rectangle; the right button erases one</source>
+        <translation>Ein Rechteck aufziehen; die rechte Taste radiert eines</translation>
+    </message>
+</context><context>
     <name>CameraMenu</name>
     <message>
         <source>Looking for cameras…</source>
@@ -95,6 +101,10 @@
     </message>
 </context><context>
     <name>EditingController</name>
+    <message>
+        <source>Keep as keyframe</source>
+        <translation>Als Keyframe behalten</translation>
+    </message>
     <message>
         <source>{undo_or_redo} {step}</source>
         <translation>{undo_or_redo}: {step}</translation>
@@ -434,6 +444,10 @@
         <translation>Wandeln Sie es in MP4 (H.264) um.</translation>
     </message>
     <message>
+        <source>Copy it, together with {0}, to another disk.</source>
+        <translation>Kopieren Sie es zusammen mit {0} auf einen anderen Datenträger.</translation>
+    </message>
+    <message>
         <source>Copy or record it again.</source>
         <translation>Kopieren oder zeichnen Sie es erneut auf.</translation>
     </message>
@@ -502,8 +516,8 @@
         <translation>Seine Maske bleibt im Projekt; nur die Verfolgung betrachtet sie nicht mehr.</translation>
     </message>
     <message>
-        <source>Keep images of one size in a folder.</source>
-        <translation>Behalten Sie Bilder einer Größe in einem Ordner.</translation>
+        <source>Keep images of one size together.</source>
+        <translation>Behalten Sie Bilder einer Größe beisammen.</translation>
     </message>
     <message>
         <source>Let it be resized, or choose a mask of the frame's size.</source>
@@ -728,10 +742,6 @@
     <message>
         <source>Pass your trained checkpoint with --weights FILE.</source>
         <translation>Geben Sie Ihren trainierten Checkpoint mit --weights DATEI an.</translation>
-    </message>
-    <message>
-        <source>Picture {0} in {1} has another size than the first.</source>
-        <translation>Bild {0} in {1} hat eine andere Größe als das erste.</translation>
     </message>
     <message>
         <source>Put it into the address: http://user:password@host/path.</source>
@@ -1682,6 +1692,10 @@
         <translation>{0} ging verloren: {1}.</translation>
     </message>
     <message>
+        <source>{0} was not closed, and what was saved last cannot be read on a read-only disk.</source>
+        <translation>{0} wurde nicht geschlossen, und das zuletzt Gespeicherte ist auf einem schreibgeschützten Datenträger nicht lesbar.</translation>
+    </message>
+    <message>
         <source>{0} was not exported by LiveMask.</source>
         <translation>{0} wurde nicht von LiveMask exportiert.</translation>
     </message>
@@ -1854,6 +1868,12 @@
     <message>
         <source>Beginning of the file with this frame in it</source>
         <translation>Anfang der Datei mit diesem Bild darin</translation>
+    </message>
+</context><context>
+    <name>FillTool</name>
+    <message>
+        <source>Click an area of one colour; Shift fills a painted outline, the right button erases</source>
+        <translation>Auf eine einfarbige Fläche klicken; Umschalt füllt einen gemalten Umriss, die rechte Taste radiert</translation>
     </message>
 </context><context>
     <name>FormatList</name>
@@ -2030,6 +2050,22 @@ Malen Sie auf das Bild: Der erste Strich legt Objekt 1 an. N fügt ein weiteres 
     </message>
 </context><context>
     <name>ObjectList</name>
+    <message>
+        <source>Show object</source>
+        <translation>Objekt einblenden</translation>
+    </message>
+    <message>
+        <source>Hide object</source>
+        <translation>Objekt ausblenden</translation>
+    </message>
+    <message>
+        <source>Lock object</source>
+        <translation>Objekt sperren</translation>
+    </message>
+    <message>
+        <source>Unlock object</source>
+        <translation>Objekt entsperren</translation>
+    </message>
     <message>
         <source>Object %1</source>
         <translation>Objekt %1</translation>
@@ -2247,6 +2283,16 @@ Malen Sie auf das Bild: Der erste Strich legt Objekt 1 an. N fügt ein weiteres 
         <translation>Vorschau eines Bildes</translation>
     </message>
 </context><context>
+    <name>PolygonTool</name>
+    <message>
+        <source>Click corners around the object, or draw around it with the button held</source>
+        <translation>Ecken um das Objekt klicken oder es mit gehaltener Taste umfahren</translation>
+    </message>
+    <message>
+        <source>Enter or the first corner closes the outline, Backspace takes a corner back, Esc gives up</source>
+        <translation>Eingabe oder die erste Ecke schließt den Umriss, Rücktaste nimmt eine Ecke zurück, Esc bricht ab</translation>
+    </message>
+</context><context>
     <name>ProgressStrip</name>
     <message>
         <source>Export progress</source>
@@ -2430,6 +2476,14 @@ Malen Sie auf das Bild: Der erste Strich legt Objekt 1 an. N fügt ein weiteres 
     </message>
 </context><context>
     <name>ScribbleTool</name>
+    <message>
+        <source>Stroke inside the object; the right button marks outside, Shift+drag draws a box around it</source>
+        <translation>Im Objekt streichen; die rechte Taste markiert außen, Umschalt+Ziehen zieht einen Rahmen darum</translation>
+    </message>
+    <message>
+        <source>Enter keeps this mask, Esc drops it, Backspace takes the last stroke back</source>
+        <translation>Eingabe behält diese Maske, Esc verwirft sie, Rücktaste nimmt den letzten Strich zurück</translation>
+    </message>
     <message>
         <source>Scribble</source>
         <translation>Schnellauswahl</translation>
@@ -2630,7 +2684,7 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
     <name>Table</name>
     <message>
         <source>%</source>
-        <translation>0 %</translation>
+        <translation>%</translation>
     </message>
     <message>
         <source>&amp;About LiveMask</source>
@@ -2961,8 +3015,8 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
         <translation>Pinsel &amp;kleiner</translation>
     </message>
     <message>
-        <source>Brush size</source>
-        <translation>Pinselgröße</translation>
+        <source>Brush size, or tolerance of the fill</source>
+        <translation>Pinselgröße oder Toleranz beim Füllen</translation>
     </message>
     <message>
         <source>COCO (JSON)</source>
@@ -2989,8 +3043,8 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
         <translation>&amp;Marken löschen</translation>
     </message>
     <message>
-        <source>Click around the object; Enter closes the outline, Esc gives up</source>
-        <translation>Um das Objekt klicken; Eingabe schließt den Umriss, Esc bricht ab</translation>
+        <source>Click around the object or draw around it; Enter closes the outline, Esc gives up</source>
+        <translation>Um das Objekt klicken oder es umfahren; Eingabe schließt den Umriss, Esc bricht ab</translation>
     </message>
     <message>
         <source>Close &amp;video</source>
@@ -3195,6 +3249,10 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
     <message>
         <source>Left, right, Shift + drag</source>
         <translation>Links, rechts, Umschalt + Ziehen</translation>
+    </message>
+    <message>
+        <source>Let the pressure of a pen make the brush larger and smaller</source>
+        <translation>Den Stiftdruck den Pinsel größer und kleiner machen lassen</translation>
     </message>
     <message>
         <source>Light window</source>
@@ -3441,16 +3499,20 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
         <translation>Teil des Datensatzes</translation>
     </message>
     <message>
-        <source>Poly&amp;gon</source>
-        <translation>&amp;Polygon</translation>
+        <source>Pen p&amp;ressure sizes the brush</source>
+        <translation>Stift&amp;druck ändert die Pinselgröße</translation>
+    </message>
+    <message>
+        <source>Poly&amp;gon and lasso</source>
+        <translation>&amp;Polygon und Lasso</translation>
     </message>
     <message>
         <source>Polygon tracks</source>
         <translation>Polygon-Tracks</translation>
     </message>
     <message>
-        <source>Polygon, smart scribble: finish, give up, one corner or stroke back</source>
-        <translation>Polygon, Schnellauswahl: beenden, abbrechen, eine Ecke oder einen Strich zurück</translation>
+        <source>Polygon, lasso, smart scribble: finish, give up, one step back</source>
+        <translation>Polygon, Lasso, Schnellauswahl: beenden, abbrechen, einen Schritt zurück</translation>
     </message>
     <message>
         <source>Polygons</source>
@@ -4015,6 +4077,14 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
 </context><context>
     <name>ToolOptions</name>
     <message>
+        <source>Fill tolerance</source>
+        <translation>Fülltoleranz</translation>
+    </message>
+    <message>
+        <source>How different colours may be that a fill bridges: [ and ], or Ctrl + wheel</source>
+        <translation>Wie verschieden die Farben sein dürfen, die das Füllen überbrückt: [ und ] oder Strg + Mausrad</translation>
+    </message>
+    <message>
         <source>Tool options</source>
         <translation>Werkzeugoptionen</translation>
     </message>
@@ -4296,7 +4366,7 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
     </message>
     <message>
         <source>Open a video or a camera</source>
-        <translation>Öffnen Sie ein Video oder eine Kamera</translation>
+        <translation>Video oder Kamera öffnen</translation>
     </message>
     <message>
         <source>Paint to correct, Space pauses</source>
