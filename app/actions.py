@@ -148,6 +148,26 @@ TABLE: tuple[ActionSpec | MenuSlot, ...] = (
     ActionSpec("track_backward", "Track &backward", ("B",), "Carry the masks to the start", "Track", "track_backward"),
     ActionSpec("step_forward", "Track one frame for&ward", (".",), "Track one frame on", "Track", "step_forward"),
     ActionSpec("step_backward", "Track one frame b&ack", (",",), "Track one frame back", "Track", "step_backward"),
+    ActionSpec(
+        "track_to_keyframe", "Track to &next keyframe", ("Shift+F",), "Track forward to the next keyframe", "Track"
+    ),
+    ActionSpec(
+        "track_back_to_keyframe",
+        "Track back to previous ke&yframe",
+        ("Shift+B",),
+        "Track backward to the keyframe before",
+        "Track",
+    ),
+    ActionSpec(
+        "track_range", "Track the marked ran&ge", ("Ctrl+Shift+F",), "Track from the in mark to the out mark", "Track"
+    ),
+    ActionSpec(
+        "retrack",
+        "Re-track between keyframes",
+        ("Shift+K",),
+        "Track the frames around this one anew from the keyframes on both sides, and blend the two",
+        "Track",
+    ),
     ActionSpec("stop", "&Stop", ("Ctrl+.",), "Stop playing or tracking", "Track", "stop"),
     ActionSpec(
         "freeze", "Free&ze live picture", ("Z",), "Hold the live picture to paint on it", "Track", "freeze", True
@@ -174,6 +194,16 @@ TABLE: tuple[ActionSpec | MenuSlot, ...] = (
     ),
     ActionSpec("to_start", "&Start", ("Home",), "The first frame", "Track/Go to", "to_start"),
     ActionSpec("to_end", "En&d", ("End",), "The last frame", "Track/Go to", "to_end"),
+    ActionSpec(
+        "retrack_auto",
+        "Re-track &after corrections",
+        (),
+        "Once a correction is painted, track the frames up to the keyframes beside it anew",
+        "Track",
+        "",
+        True,
+        section=2,
+    ),
     ActionSpec(
         "lost_sound",
         "Sound when an object is &lost",

@@ -189,6 +189,10 @@ class EngineBridge(QObject):
         self._session.step(direction)
         self._wake()
 
+    def retrack(self, index: int | None = None) -> None:
+        self._session.retrack(index)
+        self._wake()
+
     def pause(self) -> None:
         self._session.pause()
         self._wake()

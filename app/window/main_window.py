@@ -37,6 +37,7 @@ from app.window.motion import MotionController
 from app.window.opening import OpeningController
 from app.window.output import OutputController
 from app.window.projects import ProjectController
+from app.window.retracking import RetrackController
 from app.window.states import StatesController
 from app.window.tracking import TrackingController
 from engine.runtime.config import EngineConfig
@@ -114,6 +115,7 @@ class MainWindow(QMainWindow):
         bridge, actions, settings, canvas = self.bridge, self.actions_table, self.settings, self.canvas
         self.editing = EditingController(bridge, actions, canvas, self.objects)
         self.tracking = TrackingController(bridge, actions, canvas, self.transport, self.timeline)
+        self.retracking = RetrackController(bridge, actions, canvas, self.timeline, self.tracking, settings)
         self.states = StatesController(bridge, actions, self.object_dock, self.timeline, settings, self.tracking.go_to)
         self.engine_menu = EngineMenu(self.menus, bridge, settings, config, self)
         self.projects = ProjectController(
@@ -136,6 +138,7 @@ class MainWindow(QMainWindow):
         for controller in (
             self.editing,
             self.tracking,
+            self.retracking,
             self.states,
             self.projects,
             self.output,

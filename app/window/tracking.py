@@ -128,12 +128,13 @@ class TrackingController(QObject):
         else:
             self._bridge.play()
 
-    def track(self, direction: int) -> None:
-        """Track to the mark on that side, or to the end."""
+    def track(self, direction: int, until: int | None = None) -> None:
+        """Track to frame `until`; None: to the mark on that side, or to the end."""
         self._direction = direction
         mark = self._mark_out if direction > 0 else self._mark_in
         current = self._timeline.current
-        until = mark if mark is not None and (mark - current) * direction > 0 and not self._bridge.live else None
+        if until is None and mark is not None and (mark - current) * direction > 0 and not self._bridge.live:
+            until = mark
         self._waiting = not self._engine_ready and bool(self._bridge.painted_ids)
         self._bridge.track(direction, until)
         self.refresh()

@@ -122,9 +122,24 @@ class SessionCore:
             if isinstance(job, TrackJob) and job.error is not None:
                 self.fail_job(job, job.error)
                 return
+            if isinstance(job, TrackJob) and job.then is not None:
+                self._follow(job.then)
+                return
             self.rest()
             if isinstance(job, TrackJob) and not job.single:
                 self.events.put(TrackingFinished(self.position))
+
+    def _follow(self, job: Job) -> None:
+        """One run has ended, another follows; in the end the frame is shown from which all was asked for (lock held)."""
+        if isinstance(job, TrackJob):
+            self.begin(job, Mode.TRACKING)
+            self.position = job.start
+            return
+        self.rest()
+        if isinstance(job, ShowJob):
+            self.begin(job, Mode.FROZEN)
+            self.position = job.index
+        self.events.put(TrackingFinished(self.position))
 
     def fail_job(self, job: Job, error: UserError) -> None:
         """The job cannot go on; every mask stays."""

@@ -184,6 +184,15 @@ class Session:
         self._transport.step(direction)
         self._keeper.poke()
 
+    def retrack(self, index: int | None = None) -> None:
+        """Files: track the frames between the keyframes beside frame `index` (None: the present one) anew, from both
+        sides, and blend the two; on an open side, as far as there are masks. Other frames stay to the byte.
+
+        Ends on that frame with TrackingFinished. When there is nothing to track: Notice(INFO).
+        """
+        self._transport.retrack(index)
+        self._keeper.poke()
+
     def pause(self) -> None:
         """Stop playing or tracking; comes to rest (FROZEN) on the frame last shown."""
         self._transport.pause()

@@ -224,6 +224,9 @@ class FakeSession:
         self._propagate(self._position + direction)
         self._show(self._position + direction)
 
+    def retrack(self, index: int | None = None) -> None:
+        self.calls.append(("retrack", index))
+
     def pause(self) -> None:
         self.calls.append(("pause",))
         self._set_mode(Mode.FROZEN)
