@@ -34,6 +34,9 @@ COMMANDS: dict[str, Command] = {
     "track": Command("engine.commands.track", "carry the mask of the first frame through a video, without a window"),
     "export": Command("engine.commands.export", "write tracked masks as videos, data sets, tables or labelling files"),
     "eval": Command("engine.commands.eval", "measure quality and speed on an annotated data set"),
+    "eval-scribbles": Command(
+        "engine.commands.eval_scribbles", "measure the smart scribble with simulated users on an annotated data set"
+    ),
     "score": Command("engine.commands.score", "compare masks with ground truth"),
     "ablate": Command(
         "engine.commands.ablate", "measure what each part of the recipe does, beside the paper's figures"
@@ -50,7 +53,7 @@ COMMANDS: dict[str, Command] = {
 
 def build_window_parser() -> argparse.ArgumentParser:
     """The parser of ``main.py [INPUT]``, which opens the window."""
-    lines = [f"  {name:<9}{command.summary}" for name, command in COMMANDS.items()]
+    lines = [f"  {name:<15}{command.summary}" for name, command in COMMANDS.items()]
     parser = argparse.ArgumentParser(
         prog="main.py",
         description="Paint an object on one frame; LiveMask carries the mask through the video while it runs.",

@@ -59,6 +59,12 @@ def _tools() -> tuple[ActionSpec, ...]:
         ("erase", "&Erase", "E", "Take paint away with the brush"),
         ("polygon", "Poly&gon", "G", "Click around the object; Enter closes the outline, Esc gives up"),
         ("box", "Bo&x", "R", "Drag a rectangle of the selected object"),
+        (
+            "scribble",
+            "&Smart scribble",
+            "S",
+            "Stroke inside the object (left) and outside (right), or drag a box with Shift; Enter keeps the mask",
+        ),
         ("fill", "F&ill", "U", "Fill the area of one colour under the pointer; with Shift the whole outline"),
     )
     return tuple(
@@ -120,6 +126,22 @@ TABLE: tuple[ActionSpec | MenuSlot, ...] = (
     ActionSpec("quit", "&Quit", ("Ctrl+Q",), "Close LiveMask", "File", section=3),
     ActionSpec("undo", "&Undo", ("Ctrl+Z",), "Take the last edit back", "Edit", "undo"),
     ActionSpec("redo", "&Redo", ("Ctrl+Shift+Z", "Ctrl+Y"), "Do the edit again that was taken back", "Edit", "redo"),
+    ActionSpec(
+        "paste_mask",
+        "&Paste mask",
+        ("Ctrl+V",),
+        "Use the picture on the clipboard as the mask of this frame",
+        "Edit",
+        section=1,
+    ),
+    ActionSpec(
+        "copy_previous",
+        "Copy the &mask before",
+        ("Ctrl+Shift+V",),
+        "Use the nearest earlier frame's mask on this frame too",
+        "Edit",
+        section=1,
+    ),
     ActionSpec(
         "clear_mask", "&Clear this frame's mask", ("Backspace",), "Forget the mask of this frame", "Edit", section=1
     ),
@@ -285,7 +307,8 @@ MOUSE: tuple[tuple[str, str], ...] = (
     ("Middle drag, Space + drag", "Move the picture"),
     ("Wheel", "Zoom at the pointer"),
     ("Ctrl + wheel", "Brush size"),
-    ("Enter, Esc, Backspace", "Polygon: finish, give up, one corner back"),
+    ("Enter, Esc, Backspace", "Polygon, smart scribble: finish, give up, one corner or stroke back"),
+    ("Left, right, Shift + drag", "Smart scribble: inside, outside, a box around the object"),
     ("Drag on the time line", "Go to a frame"),
     ("Drop on the window", "Open it; a PNG mask is used as mask"),
 )

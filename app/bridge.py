@@ -30,10 +30,12 @@ from engine.runtime.messages import (
     ProjectOpened,
     ProjectSourceMissing,
     RecoveryFound,
+    Scribbled,
     SourceClosed,
     SourceOpened,
     TrackingFinished,
 )
+from engine.scribble_marks import Marks
 from engine.types import Frame, Mask
 from engine.video.source import SourceInfo
 
@@ -64,6 +66,7 @@ class EngineBridge(QObject):
         as in `engine.runtime.messages`.
         recording_changed(bool): a live recording began or ended.
         motion_read(MotionRead): the motion that `read_motion` asked for.
+        scribbled(Scribbled): what the strokes that `scribble` sent stand for.
         explained(Explained): which frames decide the pixel that `explain` asked for.
     """
 
@@ -85,6 +88,7 @@ class EngineBridge(QObject):
     project_changed = pyqtSignal(object)
     project_source_missing = pyqtSignal(object)
     recovery_found = pyqtSignal(object)
+    scribbled = pyqtSignal(object)
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -232,6 +236,12 @@ class EngineBridge(QObject):
         """False when the engine is not ready; no answer will come."""
         return self._session.read_motion(first, second)
 
+    def scribble(self, frame: Frame, marks: Marks, serial: int) -> bool:
+        """False when the engine is not ready; no answer will come."""
+        asked = self._session.scribble(frame, marks, serial)
+        self._wake()
+        return asked
+
     def clear_tracking(self) -> None:
         self._session.clear_tracking()
         self._wake()
@@ -331,6 +341,8 @@ class EngineBridge(QObject):
             self.explained.emit(event)
         elif isinstance(event, MotionRead):
             self.motion_read.emit(event)
+        elif isinstance(event, Scribbled):
+            self.scribbled.emit(event)
         else:
             self._dispatch_project(event)
 

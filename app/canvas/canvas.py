@@ -91,6 +91,8 @@ class Canvas(PaintingView):
     ) -> None:
         if self._button != Qt.MouseButton.NoButton:
             return  # another button while one holds the tool
+        if self.busy and self._tool.signs_each_press:
+            self._erasing = button == Qt.MouseButton.RightButton or bool(modifiers & ERASE_MODIFIERS)
         if not self.busy:
             self._erasing = button == Qt.MouseButton.RightButton or bool(modifiers & ERASE_MODIFIERS)
             if not self._may_edit(bool(modifiers & Qt.KeyboardModifier.ShiftModifier)):

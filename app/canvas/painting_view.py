@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 from PyQt6.QtCore import QPointF, QRect, Qt, pyqtSignal
 from PyQt6.QtGui import QPainter
@@ -12,6 +13,7 @@ from app.canvas import brush_ring
 from app.canvas.frame_view import FrameView
 from app.painting.edit import EditModel
 from app.painting.raster import Rect
+from app.painting.scribble_tool import ScribbleTool
 from app.painting.tools import Tool, make_tools
 from app.state.objects import ObjectList
 from engine.runtime.messages import DisplayItem, MaskKind
@@ -36,6 +38,7 @@ class PaintingView(FrameView):
         self._edit = EditModel(self._objects, self)
         self._tools = make_tools(self._edit)
         self._tool: Tool = self._tools["paint"]
+        self._scribble = cast(ScribbleTool, self._tools["scribble"])
         self._radius = 20
         self._tolerance = 16
         self._editable = True
@@ -175,7 +178,7 @@ class PaintingView(FrameView):
         return tuple(self._tools)
 
     def set_tool(self, name: str) -> None:
-        """Take another tool in hand: paint, erase, polygon, box or fill. What the former one has begun is cancelled.
+        """Take another tool in hand (`tool_names` are all). What the former one has begun is cancelled.
 
         Raises:
             ValueError: there is no such tool.
@@ -188,6 +191,11 @@ class PaintingView(FrameView):
             self._tool = self._tools[name]
             self.update_ring()
             self.refresh_cursor()
+
+    @property
+    def scribble(self) -> ScribbleTool:
+        """The smart scribble, whether in hand or not."""
+        return self._scribble
 
     def cancel_tool(self) -> None:
         """Take back what the tool in hand has begun."""

@@ -10,7 +10,7 @@ from PyQt6.QtCore import QObject, QRect, pyqtSignal
 
 from app.painting.delta import MaskDelta
 from app.painting.raster import Rect, Region
-from app.painting.stroke import Stroke
+from app.painting.stroke import Proposal, Stroke
 from app.state.objects import ObjectList
 from engine.types import Frame, Mask
 
@@ -62,6 +62,11 @@ class FrameEdit(QObject):
     def stroking(self) -> bool:
         return self._stroke is not None
 
+    @property
+    def proposing(self) -> bool:
+        """A proposal is on show, see `begin_proposal`."""
+        return isinstance(self._stroke, Proposal)
+
     def begin_stroke(
         self, tool: str, object_id: int, radius_px: float, erase: bool, x: float, y: float, everything: bool = False
     ) -> bool:
@@ -94,6 +99,32 @@ class FrameEdit(QObject):
         if stroke is None or stroke.dirty is None:
             return False
         return self._record(stroke.text, stroke.before, stroke.dirty)
+
+    # -- proposals ---------------------------------------------------------------------------------------------
+    def begin_proposal(self, text: str, object_id: int) -> bool:
+        """Show what an object could be, until `end_stroke` keeps it as one step of history or `cancel_stroke` drops it.
+
+        Returns and raises like `begin_stroke`.
+        """
+        changeable = self._changeable(object_id, erase=False, everything=False)
+        if not changeable.any():
+            return False
+        self.cancel_stroke()
+        self._about_to_edit()
+        self._stroke = Proposal(text, self._mask, changeable, object_id)
+        return True
+
+    def propose(self, pixels: NDArray[np.bool_]) -> None:
+        """The object has exactly these pixels (H x W) instead of those it had, and of those proposed before."""
+        if isinstance(self._stroke, Proposal):
+            self._show_change(self._stroke.propose(pixels))
+
+    @property
+    def mask_before(self) -> Mask:
+        """The mask without the stroke or proposal in hand, H x W; a read-only view."""
+        view = (self._mask if self._stroke is None else self._stroke.before).view()
+        view.setflags(write=False)
+        return view
 
     def cancel_stroke(self) -> None:
         """Take the stroke back as if it never began."""

@@ -50,3 +50,21 @@ class Stroke:
         block[region.pixels & self._changeable[block]] = self._value
         self.dirty = region.rect if self.dirty is None else self.dirty.united(region.rect)
         return region.rect
+
+
+class Proposal(Stroke):
+    """The pixels an object could have, put in place of those it has."""
+
+    def __init__(self, text: str, mask: Mask, changeable: NDArray[np.bool_], object_id: int) -> None:
+        super().__init__(text, mask, changeable, object_id, 0.0, (0.0, 0.0))
+
+    def extend(self, x: float, y: float, radius: float | None = None) -> Rect | None:
+        return None  # it is not drawn
+
+    def propose(self, pixels: NDArray[np.bool_]) -> Rect:
+        """Returns the block that may have changed."""
+        height, width = self._mask.shape
+        self._mask[...] = np.where(self.before == self._value, 0, self.before)
+        self._mask[pixels & self._changeable[self.before]] = self._value
+        self.dirty = Rect(0, 0, width, height)
+        return self.dirty

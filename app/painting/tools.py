@@ -53,10 +53,12 @@ class Tool(Protocol):
         name: the name `Canvas.set_tool` knows it by.
         brush: True when the pointer shows the brush ring.
         busy: something is begun and not finished; the canvas holds the frame meanwhile.
+        signs_each_press: while busy, each press says anew whether it erases.
     """
 
     name: str
     brush: bool
+    signs_each_press: bool
 
     @property
     def busy(self) -> bool: ...
@@ -87,6 +89,7 @@ class _Base:
 
     name = ""
     brush = False
+    signs_each_press = False
 
     def __init__(self, edit: EditModel) -> None:
         self._edit = edit
@@ -315,8 +318,11 @@ TOOLS: tuple[type[BrushTool] | type[BoxTool] | type[PolygonTool] | type[FillTool
 
 
 def make_tools(edit: EditModel) -> dict[str, Tool]:
-    """One of each tool, by name: paint, erase, polygon, box, fill."""
-    return {kind.name: kind(edit) for kind in TOOLS}
+    """One of each tool, by name: paint, erase, polygon, box, fill, scribble."""
+    from app.painting.scribble_tool import ScribbleTool  # it is made of what is here
+
+    tools: list[Tool] = [kind(edit) for kind in TOOLS]
+    return {tool.name: tool for tool in (*tools, ScribbleTool(edit))}
 
 
 def _two_tone(painter: QPainter, shape: QPolygonF, dashed: bool) -> None:

@@ -13,14 +13,16 @@ from PyQt6.QtWidgets import QWidget
 from app.actions import Actions
 from app.bridge import EngineBridge
 from app.canvas.canvas import Canvas
+from app.i18n import translate
 from app.state.objects import ObjectList
+from app.window import clipboard
 from app.window.asking import ask
 from engine.errors import SizeMismatchError, UserError
 from engine.runtime.messages import MaskKind, Mode, Notice, Severity
 from engine.types import Frame, Mask
 from engine.video.source import SourceInfo
 
-_PICTURE_ACTIONS = ("import_mask", "clear_mask", "pin")
+_PICTURE_ACTIONS = ("import_mask", "paste_mask", "copy_previous", "clear_mask", "pin")
 
 
 class EditingController(QObject):
@@ -57,6 +59,8 @@ class EditingController(QObject):
         on("redo", self._canvas.edit.redo)
         on("clear_mask", self.clear_mask)
         on("pin", self.pin)
+        on("paste_mask", lambda: self.paste_mask(self._canvas))
+        on("copy_previous", self.copy_previous)
         on("new_object", self.new_object)
         on("delete_object", self.delete_object)
         on("brush_smaller", self._canvas.brush_smaller)
@@ -159,6 +163,24 @@ class EditingController(QObject):
     # -- masks from files --------------------------------------------------------------------------------------
     def import_mask(self, path: Path, parent: QWidget) -> bool:
         """Use a PNG as the mask of the frame shown; offers to resize one of another size. True when it was used."""
+        return self._use_file(path, path.name, translate("EditingController", "Import mask"), parent)
+
+    def paste_mask(self, parent: QWidget) -> bool:
+        """Use the picture on the clipboard, or the file copied there, like an imported one. True when it was used."""
+        found = clipboard.picture()
+        if found is None:
+            self.notice.emit(
+                Notice(
+                    Severity.INFO,
+                    translate("EditingController", "There is no picture on the clipboard."),
+                    translate("EditingController", "Copy a mask there first."),
+                )
+            )
+            return False
+        name = found.name if isinstance(found, Path) else translate("EditingController", "The picture on the clipboard")
+        return self._use_file(found, name, translate("EditingController", "Paste mask"), parent)
+
+    def _use_file(self, path: Path | bytes, name: str, text: str, parent: QWidget) -> bool:
         from engine.video.masks import read_mask
 
         item = self._canvas.item
@@ -171,18 +193,48 @@ class EditingController(QObject):
             return False
         size = (item.frame.width, item.frame.height)
         try:
-            mask = read_mask(path, size)
-        except SizeMismatchError as error:
-            if not self._may_resize(parent, path, error):
-                return False
-            mask = read_mask(path, size, resize=True)
+            try:
+                mask = read_mask(path, size)
+            except SizeMismatchError as error:
+                if not self._may_resize(parent, name, error):
+                    return False
+                mask = read_mask(path, size, resize=True)
         except UserError as error:
             self.notice.emit(Notice(Severity.ERROR, error.message, error.way_out))
             return False
+        self._stand_still()
+        self.use_mask(mask, text)
+        return True
+
+    def copy_previous(self) -> None:
+        """Use the mask of the nearest earlier frame that has one; locked objects keep what they have here."""
+        item, here = self._canvas.item, self._canvas.displayed_mask
+        if item is None:
+            return
+        earlier = max((index for index in self._bridge.mask_kinds() if index < item.frame.index), default=None)
+        mask = None if earlier is None else self._bridge.mask_at(earlier)[0]
+        if mask is None:
+            text = translate("EditingController", "No earlier frame has a mask.")
+            self.notice.emit(
+                Notice(Severity.INFO, text, translate("EditingController", "Paint this one, or track to it."))
+            )
+        elif mask.shape != item.frame.rgb.shape[:2]:
+            self.notice.emit(
+                Notice(
+                    Severity.INFO, translate("EditingController", "The mask before is of a picture of another size.")
+                )
+            )
+        else:
+            locked = [thing.id for thing in self._objects.items if thing.locked]
+            mask = np.where(np.isin(mask, locked), 0, mask).astype(np.uint8)
+            if here is not None:
+                mask = np.where(np.isin(here, locked), here, mask).astype(np.uint8)
+            self._stand_still()
+            self.use_mask(mask, translate("EditingController", "Copy mask"))
+
+    def _stand_still(self) -> None:
         if self._bridge.mode is not Mode.FROZEN:
             self._bridge.freeze() if self._bridge.live else self._bridge.pause()
-        self.use_mask(mask, self.tr("Import mask"))
-        return True
 
     def use_mask(self, mask: Mask, text: str) -> None:
         """Replace the mask of the frame shown as one step of history; objects it needs are added."""
@@ -196,11 +248,11 @@ class EditingController(QObject):
             self._objects.select(first)
         self._canvas.edit.replace_mask(mask, text)
 
-    def _may_resize(self, parent: QWidget, path: Path, error: SizeMismatchError) -> bool:
+    def _may_resize(self, parent: QWidget, name: str, error: SizeMismatchError) -> bool:
         answer = ask(
             parent,
             self.tr("Resize mask"),
-            self.tr("%1 has another size than the video.").replace("%1", path.name),
+            translate("EditingController", "{name} has another size than the video.").format(name=name),
             error.message,
             [self.tr("&Resize it"), self.tr("Cancel")],
         )

@@ -38,6 +38,7 @@ from app.window.opening import OpeningController
 from app.window.output import OutputController
 from app.window.projects import ProjectController
 from app.window.retracking import RetrackController
+from app.window.scribbling import ScribbleController
 from app.window.states import StatesController
 from app.window.tracking import TrackingController
 from engine.runtime.config import EngineConfig
@@ -114,6 +115,7 @@ class MainWindow(QMainWindow):
     def _make_controllers(self, config: EngineConfig) -> None:
         bridge, actions, settings, canvas = self.bridge, self.actions_table, self.settings, self.canvas
         self.editing = EditingController(bridge, actions, canvas, self.objects)
+        self.scribbling = ScribbleController(bridge, canvas)
         self.tracking = TrackingController(bridge, actions, canvas, self.transport, self.timeline)
         self.retracking = RetrackController(bridge, actions, canvas, self.timeline, self.tracking, settings)
         self.states = StatesController(bridge, actions, self.object_dock, self.timeline, settings, self.tracking.go_to)
@@ -144,6 +146,7 @@ class MainWindow(QMainWindow):
             self.output,
             self.opening,
             self.explaining,
+            self.scribbling,
         ):
             controller.notice.connect(self.notices.show_notice)
         bridge.source_opened.connect(self._on_source_opened)

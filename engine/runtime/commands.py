@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from engine.project.state import BankState
 from engine.runtime.config import EngineConfig
 from engine.runtime.messages import LiveQuality
+from engine.scribble_marks import Marks
 from engine.types import Frame
 
 
@@ -74,8 +75,31 @@ class LoadBank:
     object_ids: Collection[int]
 
 
+@dataclass(frozen=True, eq=False)
+class Scribble:
+    """Turn strokes on a frame into a mask.
+
+    Attributes:
+        marks: H x W uint8 of the values in `engine.scribble_marks`; read-only.
+        serial: tells the answer's question.
+    """
+
+    frame: Frame
+    marks: Marks
+    serial: int
+
+
 EngineCommand = (
-    DeleteObject | ForgetKeyframe | ForgetTracked | Reset | Configure | Explain | ReadMotion | SaveBank | LoadBank
+    DeleteObject
+    | ForgetKeyframe
+    | ForgetTracked
+    | Reset
+    | Configure
+    | Explain
+    | ReadMotion
+    | SaveBank
+    | LoadBank
+    | Scribble
 )
 
 

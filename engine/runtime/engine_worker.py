@@ -22,6 +22,7 @@ from engine.runtime.commands import (
     LoadBank,
     ReadMotion,
     SaveBank,
+    Scribble,
 )
 from engine.runtime.config import EngineConfig
 from engine.runtime.core import SessionCore
@@ -34,6 +35,7 @@ from engine.runtime.memory_exchange import Ahead
 from engine.runtime.messages import EngineProgress, MaskKind, Severity
 from engine.runtime.results import StepNote, commit
 from engine.runtime.retrack import blend
+from engine.runtime.scribbling import ScribbleAnswers
 from engine.runtime.tuner import Tuner
 from engine.runtime.worker import Worker
 
@@ -66,6 +68,7 @@ class EngineWorker(Worker):
         self._create = create_tracker
         self._opener = opener
         self._motion = MotionAnswers()
+        self._scribbles = ScribbleAnswers()
         self._on_ready = on_ready
         self._on_text = on_text
         self._tuner = Tuner(lambda message, way_out: core.say(Severity.WARNING, message, way_out), core.clock)
@@ -138,6 +141,7 @@ class EngineWorker(Worker):
             failure = UserError("The engine cannot be started.", "The details are in the log file.")
         if failure is None:
             self._feeder.forget_all()
+            self._scribbles.forget()
             self._tuner.forget()
             self._last = self._ahead = self._tuned = None
             self._stepped = False
@@ -247,8 +251,11 @@ class EngineWorker(Worker):
             self._motion.answer(self._core, tracker, command)
         elif isinstance(command, LoadBank):
             self._load_bank(tracker, command)
+        elif isinstance(command, Scribble):
+            self._scribbles.answer(self._core, tracker, command)
         else:
             tracker.reset()
+            self._scribbles.forget()
             self._feeder.forget_all()
             self._tuner.forget()
             self._last = self._tuned = None

@@ -16,6 +16,7 @@ from engine.runtime.messages import (
     ObjectsChanged,
     ProjectChanged,
     ProjectOpened,
+    Scribbled,
     SourceClosed,
     SourceOpened,
     TrackingFinished,
@@ -38,11 +39,11 @@ class EventQueue:
                 self._merge_masks(event)
                 return
             if isinstance(event, (SourceOpened, SourceClosed)):  # news of the former source's masks is void
-                void = (MasksChanged, ObjectsChanged, TrackingFinished, Explained, MotionRead, ProjectOpened)
+                void = (MasksChanged, ObjectsChanged, TrackingFinished, Explained, MotionRead, Scribbled, ProjectOpened)
                 self._events = [old for old in self._events if not isinstance(old, void)]
-            if isinstance(event, (EngineProgress, ObjectsChanged, Explained, MotionRead, ProjectChanged)) or (
-                isinstance(event, ExportProgress) and not event.finished
-            ):
+            if isinstance(
+                event, (EngineProgress, ObjectsChanged, Explained, MotionRead, Scribbled, ProjectChanged)
+            ) or (isinstance(event, ExportProgress) and not event.finished):
                 self._drop_older(event)
             if isinstance(event, Notice) and event in self._events:
                 return  # said already and not read yet

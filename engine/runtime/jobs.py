@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from typing import TYPE_CHECKING
-
 from engine.errors import UserError
 from engine.runtime.mailbox import Mailbox, Policy
 from engine.types import Frame

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.object_state import ObjectState
+from engine.scribble_marks import Pixels
 from engine.types import Frame, Mask, Rgb
 from engine.video.source import SourceInfo
 
@@ -248,6 +249,20 @@ class RecoveryFound:
     leftovers: tuple[Leftover, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class Scribbled:
+    """What strokes on a frame stand for.
+
+    Attributes:
+        serial: of the question.
+        pixels: H x W bool, the object; read-only. None: there was no answer, a Notice tells why.
+    """
+
+    frame_index: int
+    serial: int
+    pixels: Pixels | None
+
+
 Event = (
     SourceOpened
     | SourceClosed
@@ -264,6 +279,7 @@ Event = (
     | ProjectChanged
     | ProjectSourceMissing
     | RecoveryFound
+    | Scribbled
 )
 
 

@@ -112,7 +112,7 @@ def blend(store: MaskStore, stretch: Stretch, result: SegmentationResult) -> Seg
             share = share_of_earlier(index, stretch.earlier, stretch.later, before, after)
         shares[object_id] = share
         confidence[object_id] = share * before + (1 - share) * after
-        nearer = result.states if share >= 0.5 else states  # noqa: PLR2004 - half
+        nearer = result.states if share >= 0.5 else states
         if object_id in nearer:
             merged[object_id] = nearer[object_id]
     mask = blend_masks(result.mask, backward, shares)

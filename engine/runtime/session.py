@@ -24,7 +24,7 @@ from engine.export.request import ExportRequest
 from engine.object_state import ObjectState
 from engine.project.state import ProjectEngine, ProjectObject
 from engine.runtime.capture import Opener
-from engine.runtime.commands import Configure, Explain, ReadMotion
+from engine.runtime.commands import Configure, Explain, ReadMotion, Scribble
 from engine.runtime.config import EngineConfig
 from engine.runtime.core import SessionCore
 from engine.runtime.editing import Editing
@@ -44,6 +44,7 @@ from engine.runtime.sources import SourceManager
 from engine.runtime.threads import prepare_computing
 from engine.runtime.transport import Transport
 from engine.runtime.writer import WriterWorker
+from engine.scribble_marks import Marks
 from engine.types import Frame, Mask
 from engine.video.source import FrameSource
 
@@ -256,6 +257,18 @@ class Session:
             if self._core.engine_ready:
                 self._core.post(ReadMotion(first, second))
             return self._core.engine_ready
+
+    def scribble(self, frame: Frame, marks: Marks, serial: int) -> bool:
+        """Ask what strokes on a frame stand for: a Scribbled event with this serial follows. Former questions that
+        are not being answered yet are dropped. False when the engine is not ready; no answer will come then.
+        """
+        core = self._core
+        with core.lock:
+            if core.engine_ready:
+                for old in [command for command in core.commands if isinstance(command, Scribble)]:
+                    core.commands.remove(old)
+                core.post(Scribble(frame, marks, serial))
+            return core.engine_ready
 
     # -- engine choices ----------------------------------------------------------------------------------------
     def configure(self, config: EngineConfig) -> None:

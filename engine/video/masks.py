@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import cv2
@@ -34,7 +35,7 @@ def davis_palette() -> Palette:
 
 
 def read_mask(
-    path: Path, frame_size: tuple[int, int] | None = None, resize: bool = False, *, may_be_empty: bool = False
+    path: Path | bytes, frame_size: tuple[int, int] | None = None, resize: bool = False, *, may_be_empty: bool = False
 ) -> Mask:
     """H x W uint8 object ids of a mask image.
 
@@ -45,9 +46,11 @@ def read_mask(
         soft-edged mask (above 127 is object 1); otherwise the values are the ids;
       - RGB: DAVIS palette colours are their ids; other colours get ids 1, 2, ... in order of first appearance (row by
         row), black is background; equal channels count as grey unless they are palette colours;
-      - with an alpha channel that is not opaque everywhere: alpha above 127 is object 1.
+      - with an alpha channel (or a transparent colour) that is not opaque everywhere: what is opaque by more than half
+        is object 1, or, where all of it has colours of the DAVIS palette, the objects of those colours.
 
     Args:
+        path: a file, or the bytes of one (from the clipboard).
         frame_size: (width, height) the mask must have, None accepts any.
         resize: scale a mask of another size (nearest neighbour) instead of refusing it.
         may_be_empty: accept a mask without objects, as every data set has them.
@@ -56,16 +59,17 @@ def read_mask(
         MaskError: missing, unreadable or empty file, more than 255 colours, or no object in it.
         SizeMismatchError: another size than `frame_size` and `resize` is False.
     """
-    mask = _ids(_load(path), path)
+    name = "from the clipboard" if isinstance(path, bytes) else path.name
+    mask = _ids(_load(path, name), name)
     if not may_be_empty and not mask.any():
-        raise MaskError(f"There is no object in the mask {path.name}: it is all background.", "Choose another mask.")
+        raise MaskError(f"There is no object in the mask {name}: it is all background.", "Choose another mask.")
     size = (int(mask.shape[1]), int(mask.shape[0]))
     if frame_size is not None and size != frame_size:
         if not resize:
             raise SizeMismatchError(size, frame_size, "Let it be resized, or choose a mask of the frame's size.")
         mask = cv2.resize(mask, frame_size, interpolation=cv2.INTER_NEAREST_EXACT).astype(np.uint8, copy=False)
         if not may_be_empty and not mask.any():
-            raise MaskError(f"The objects in {path.name} vanish when it is resized.", "Choose a larger mask.")
+            raise MaskError(f"The objects of the mask {name} vanish when it is resized.", "Choose a larger mask.")
     return mask
 
 
@@ -85,20 +89,22 @@ def write_mask(path: Path, mask: Mask) -> None:
 _PALETTE_BYTES = davis_palette().tobytes()
 
 
-def _load(path: Path) -> Image.Image:
+def _load(path: Path | bytes, name: str) -> Image.Image:
     try:
-        if path.stat().st_size == 0:
-            raise MaskError(f"The mask {path.name} is empty (0 bytes).", "Choose another file.")
-        with Image.open(path) as image:
+        if (len(path) if isinstance(path, bytes) else path.stat().st_size) == 0:
+            raise MaskError(f"The mask {name} is empty (0 bytes).", "Choose another file.")
+        with Image.open(io.BytesIO(path) if isinstance(path, bytes) else path) as image:
             image.load()
             return ImageOps.exif_transpose(image) if image.format == "JPEG" else image.copy()
     except FileNotFoundError:
-        raise MaskError(f"There is no file {path}.", "Check the name and the folder.") from None
+        raise MaskError(f"There is no file {path!s}.", "Check the name and the folder.") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise MaskError(f"The mask {path.name} cannot be read as an image.", "Save it as PNG.") from error
+        raise MaskError(f"The mask {name} cannot be read as an image.", "Save it as PNG.") from error
 
 
-def _ids(image: Image.Image, path: Path) -> Mask:
+def _ids(image: Image.Image, name: str) -> Mask:
+    if image.mode in ("L", "RGB") and "transparency" in image.info:
+        image = image.convert("LA" if image.mode == "L" else "RGBA")
     if image.mode == "P" and not _has_grey_palette(image):
         return np.array(image, dtype=np.uint8)
     if image.mode == "1":
@@ -106,13 +112,13 @@ def _ids(image: Image.Image, path: Path) -> Mask:
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa"):
         alpha = np.array(image.getchannel("A") if "A" in image.getbands() else image.getchannel("a"), dtype=np.uint8)
         if (alpha < 255).any():
-            return (alpha > 127).astype(np.uint8)
+            return _ids_of_opaque(np.array(image.convert("RGBA"), dtype=np.uint8)[..., :3], alpha > 127)
         image = image.convert("L" if image.mode in ("LA", "La") else "RGB")
     if image.mode == "P" or image.mode == "L":
-        return _ids_of_greys(np.array(image.convert("L")), path)
+        return _ids_of_greys(np.array(image.convert("L")), name)
     if image.mode.startswith("I") or image.mode == "F":
-        return _ids_of_greys(np.array(image), path)
-    return _ids_of_colours(np.array(image.convert("RGB"), dtype=np.uint8), path)
+        return _ids_of_greys(np.array(image), name)
+    return _ids_of_colours(np.array(image.convert("RGB"), dtype=np.uint8), name)
 
 
 def _has_grey_palette(image: Image.Image) -> bool:
@@ -121,7 +127,7 @@ def _has_grey_palette(image: Image.Image) -> bool:
     return bool(len(palette) == 256 and (palette == np.arange(256, dtype=np.uint8)[:, None]).all())
 
 
-def _ids_of_greys(grey: NDArray[np.generic], path: Path) -> Mask:
+def _ids_of_greys(grey: NDArray[np.generic], name: str) -> Mask:
     values = np.unique(grey)
     shown = values[values != 0]
     if len(shown) == 0:
@@ -130,9 +136,7 @@ def _ids_of_greys(grey: NDArray[np.generic], path: Path) -> Mask:
         return np.asarray(grey != 0, dtype=np.uint8)
     if grey.dtype != np.uint8:
         if shown[0] < 0 or shown[-1] > MAX_OBJECT_ID or (shown % 1 != 0).any():
-            raise MaskError(
-                f"The mask {path.name} holds values beyond 0 to {MAX_OBJECT_ID}.", "Save it as an 8-bit PNG."
-            )
+            raise MaskError(f"The mask {name} holds values beyond 0 to {MAX_OBJECT_ID}.", "Save it as an 8-bit PNG.")
         grey = grey.astype(np.uint8)
     edge = (shown >= _SOFT_FROM) & (shown <= _SOFT_TO)
     if (shown[-1] == MAX_OBJECT_ID and edge.any()) or len(shown) > _MOST_GREY_IDS:
@@ -140,7 +144,17 @@ def _ids_of_greys(grey: NDArray[np.generic], path: Path) -> Mask:
     return np.asarray(grey, dtype=np.uint8)
 
 
-def _ids_of_colours(rgb: NDArray[np.uint8], path: Path) -> Mask:
+def _ids_of_opaque(rgb: NDArray[np.uint8], opaque: NDArray[np.bool_]) -> Mask:
+    colours, inverse = np.unique(rgb[opaque], axis=0, return_inverse=True)
+    known = {tuple(colour): i for i, colour in enumerate(davis_palette().tolist()) if i}
+    found = [known.get(tuple(colour), 0) for colour in colours.tolist()]
+    ids = opaque.astype(np.uint8)
+    if found and all(found):  # a picture of masks; a cut-out of the object itself has colours of its own
+        ids[opaque] = np.array(found, dtype=np.uint8)[inverse.reshape(-1)]
+    return ids
+
+
+def _ids_of_colours(rgb: NDArray[np.uint8], name: str) -> Mask:
     packed = (rgb[..., 0].astype(np.uint32) << 16) | (rgb[..., 1].astype(np.uint32) << 8) | rgb[..., 2]
     colours, first, inverse = np.unique(packed, return_index=True, return_inverse=True)
     palette = davis_palette().astype(np.uint32)
@@ -148,10 +162,10 @@ def _ids_of_colours(rgb: NDArray[np.uint8], path: Path) -> Mask:
     if all(int(colour) in known for colour in colours):
         ids = np.array([known[int(colour)] for colour in colours], dtype=np.uint8)
     elif (rgb[..., 0] == rgb[..., 1]).all() and (rgb[..., 0] == rgb[..., 2]).all():
-        return _ids_of_greys(rgb[..., 0], path)
+        return _ids_of_greys(rgb[..., 0], name)
     elif len(colours) - int(colours[0] == 0) > MAX_OBJECT_ID:
         raise MaskError(
-            f"{path.name} has more than {MAX_OBJECT_ID} colours: it looks like a photograph, not a mask.",
+            f"The mask {name} has more than {MAX_OBJECT_ID} colours: it looks like a photograph, not a mask.",
             "Choose a PNG mask with one plain colour per object.",
         )
     else:

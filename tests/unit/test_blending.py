@@ -62,7 +62,9 @@ def test_the_nearer_and_the_surer_keyframe_weighs_more(earlier, gap, data):
     assert share + share_of_earlier(earlier + later - index, earlier, later) == pytest.approx(1)
     assert share_of_earlier(earlier, earlier, later, 0.0, 1.0) == 1
     assert share_of_earlier(later, earlier, later, 1.0, 0.0) == 0
-    assert share_of_earlier(index, earlier, later, 0.9, 0.1) >= share >= share_of_earlier(index, earlier, later, 0.1, 0.9)
+    assert (
+        share_of_earlier(index, earlier, later, 0.9, 0.1) >= share >= share_of_earlier(index, earlier, later, 0.1, 0.9)
+    )
 
 
 def test_a_frame_outside_has_no_weight():

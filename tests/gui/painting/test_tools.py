@@ -200,4 +200,4 @@ def test_fill_outside_the_frame_is_nothing(two_tone: Canvas, gui: Any, qtbot: Qt
 def test_an_unknown_tool_is_a_mistake_of_the_caller(canvas: Canvas) -> None:
     with pytest.raises(ValueError, match="no tool"):
         canvas.set_tool("lasso")
-    assert canvas.tool_names == ("paint", "erase", "polygon", "box", "fill")
+    assert canvas.tool_names == ("paint", "erase", "polygon", "box", "fill", "scribble")

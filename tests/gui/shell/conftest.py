@@ -33,6 +33,7 @@ from engine.runtime.messages import (
     Notice,
     ObjectsChanged,
     ProjectChanged,
+    Scribbled,
     Severity,
     ShownVoter,
     SourceClosed,
@@ -40,6 +41,7 @@ from engine.runtime.messages import (
     StatsSnapshot,
     TrackingFinished,
 )
+from engine.scribble_marks import INSIDE, OUTSIDE, Marks
 from engine.types import Frame, Mask
 from engine.video.source import SourceInfo, SourceKind
 
@@ -274,6 +276,18 @@ class FakeSession:
 
     def read_motion(self, first: Frame, second: Frame) -> bool:
         self.calls.append(("read_motion", first.index, second.index))
+        return self.engine_ready
+
+    def scribble(self, frame: Frame, marks: Marks, serial: int) -> bool:
+        """The smallest upright box around the strokes inside, less the strokes outside."""
+        self.calls.append(("scribble", frame.index, serial))
+        if self.engine_ready:
+            pixels = np.zeros(marks.shape, dtype=bool)
+            rows, columns = np.nonzero(marks == INSIDE)
+            if len(rows):
+                pixels[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1] = True
+            pixels &= marks != OUTSIDE
+            self._events.append(Scribbled(frame.index, serial, pixels))
         return self.engine_ready
 
     def clear_tracking(self) -> None:

@@ -38,7 +38,9 @@ def stroke(shell: Any) -> None:
 
 
 def told(shell: Any) -> list[str]:
-    return [item.notice.message for item in shell.window.notices.items if "around this correction" in item.notice.message]
+    return [
+        item.notice.message for item in shell.window.notices.items if "around this correction" in item.notice.message
+    ]
 
 
 def test_the_key_asks_for_the_frame_shown(tracked: Any) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from engine.runtime.config import EngineConfig
 from engine.runtime.explaining import PICTURE_WIDTH
-from engine.runtime.messages import Explained, Mode, MotionRead
+from engine.runtime.messages import Explained, Mode, MotionRead, Scribbled
+from engine.scribble_marks import INSIDE
 from engine.types import Frame
 from engine.video.open import open_source
 from tests.unit.runtime.fakes import Driver
@@ -78,4 +79,20 @@ def test_motion_between_frames_is_read_without_disturbing_the_tracker(driver, di
     assert driver.session.read_motion(second, other)
     assert driver.wait_event(MotionRead, 2).picture is None
     assert any("different sizes" in notice for notice in driver.notices)
+    assert driver.session.mask_kinds() == {}
+
+
+def test_strokes_become_a_mask_without_disturbing_the_tracker(driver, disc_clip):
+    marks = np.zeros((disc_clip.height, disc_clip.width), np.uint8)
+    y, x = np.argwhere(disc_clip.masks[0] == 1).mean(0).astype(int)
+    marks[y - 1 : y + 2, x - 3 : x + 4] = INSIDE
+    driver.open(str(disc_clip.path))
+    driver.wait_shown(0)
+    driver.wait_ready()
+    assert driver.session.scribble(driver.frame(), marks, 7)
+    answer = driver.wait_event(Scribbled)
+    assert (answer.frame_index, answer.serial) == (0, 7)
+    truth = disc_clip.masks[0] == 1
+    assert (answer.pixels & truth).sum() > 0.8 * (answer.pixels | truth).sum()
+    assert not answer.pixels.flags.writeable
     assert driver.session.mask_kinds() == {}

@@ -177,3 +177,17 @@ def test_missing_truncated_and_empty_masks(tmp_path: Path) -> None:
 def test_writing_anything_but_h_by_w_uint8_is_refused(tmp_path: Path, bad: np.ndarray) -> None:
     with pytest.raises(ValueError, match="H x W uint8"):
         write_mask(tmp_path / "mask.png", bad)
+
+
+def test_what_is_opaque_in_palette_colours_keeps_its_ids_and_a_transparent_colour_counts(tmp_path):
+    ids = np.zeros((8, 12), np.uint8)
+    ids[1:4, 1:5], ids[5:7, 6:10] = 1, 2
+    rgba = np.dstack([davis_palette()[ids], np.where(ids > 0, 255, 0).astype(np.uint8)])
+    Image.fromarray(rgba).save(tmp_path / "objects.png")
+    np.testing.assert_array_equal(read_mask(tmp_path / "objects.png"), ids)
+    rgba[..., 0] = 77  # a cut-out of the thing itself: one object
+    Image.fromarray(rgba).save(tmp_path / "cutout.png")
+    np.testing.assert_array_equal(read_mask(tmp_path / "cutout.png"), ids > 0)
+    keyed = np.where(ids[..., None] > 0, (9, 200, 30), (255, 0, 255)).astype(np.uint8)
+    Image.fromarray(keyed).save(tmp_path / "keyed.png", transparency=(255, 0, 255))
+    np.testing.assert_array_equal(read_mask((tmp_path / "keyed.png").read_bytes()), ids > 0)
