@@ -181,7 +181,7 @@ TABLE: tuple[ActionSpec | MenuSlot, ...] = (
         "Track",
     ),
     ActionSpec(
-        "track_range", "Track the marked ran&ge", ("Ctrl+Shift+F",), "Track from the in mark to the out mark", "Track"
+        "track_range", "Track the mark&ed range", ("Ctrl+Shift+F",), "Track from the in mark to the out mark", "Track"
     ),
     ActionSpec(
         "retrack",
@@ -218,7 +218,7 @@ TABLE: tuple[ActionSpec | MenuSlot, ...] = (
     ActionSpec("to_end", "En&d", ("End",), "The last frame", "Track/Go to", "to_end"),
     ActionSpec(
         "retrack_auto",
-        "Re-track &after corrections",
+        "Re-trac&k after corrections",
         (),
         "Once a correction is painted, track the frames up to the keyframes beside it anew",
         "Track",

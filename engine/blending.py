@@ -59,9 +59,7 @@ def blend_masks(earlier: Mask, later: Mask, shares: Mapping[int, float]) -> Mask
     reach = max(REACH * min(earlier.shape), 2.0)
     blended = np.where(differs, 0, earlier).astype(np.uint8)
     best = np.zeros(earlier.shape, np.float32)
-    for object_id in sorted(
-        {int(i) for i in np.unique(earlier[differs])} | {int(i) for i in np.unique(later[differs])}
-    ):
+    for object_id in np.union1d(earlier[differs], later[differs]).tolist():
         if object_id == 0:
             continue
         share = shares.get(object_id, 0.5)

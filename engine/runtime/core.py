@@ -130,7 +130,7 @@ class SessionCore:
                 self.events.put(TrackingFinished(self.position))
 
     def _follow(self, job: Job) -> None:
-        """One run has ended, another follows; in the end the frame is shown from which all was asked for (lock held)."""
+        """One run has ended, another follows; in the end the frame is shown where all was asked for (lock held)."""
         if isinstance(job, TrackJob):
             self.begin(job, Mode.TRACKING)
             self.position = job.start
