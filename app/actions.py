@@ -244,6 +244,19 @@ TABLE: tuple[ActionSpec | MenuSlot, ...] = (
     ActionSpec("zoom_out", "Zoom &out", ("Ctrl+-",), "Make the picture smaller", "View", "zoom_out"),
     ActionSpec("zoom_fit", "&Fit to window", ("Ctrl+0",), "Show the whole picture", "View", "fit"),
     ActionSpec("zoom_100", "&Actual size", ("Ctrl+1",), "One picture pixel per screen pixel", "View", "actual"),
+    MenuSlot("time_line", "Time li&ne", "View", section=1),
+    ActionSpec("timeline_in", "&Magnify", ("=", "+"), "Show fewer frames on the time line", "View/Time line"),
+    ActionSpec("timeline_out", "&Reduce", ("-",), "Show more frames on the time line", "View/Time line"),
+    ActionSpec("timeline_fit", "&All frames", ("\\",), "Show every frame on the time line", "View/Time line"),
+    ActionSpec(
+        "show_thumbnails",
+        "Small &pictures",
+        ("Ctrl+Shift+T",),
+        "Show small pictures of the frames below the time line",
+        "View/Time line",
+        "",
+        True,
+    ),
     ActionSpec(
         "hide_overlay", "&Hide overlay", ("H",), "See the picture without its mask", "View", "eye", True, section=1
     ),
@@ -296,7 +309,8 @@ ACTIONS: tuple[ActionSpec, ...] = tuple(entry for entry in TABLE if isinstance(e
 # Held down, these go on; everything else happens once per press.
 _REPEATING = frozenset(
     ("frame_previous", "frame_next", "frame_back_10", "frame_on_10", "step_forward", "step_backward", "undo", "redo",
-     "brush_smaller", "brush_larger", "opacity_less", "opacity_more", "zoom_in", "zoom_out")
+     "brush_smaller", "brush_larger", "opacity_less", "opacity_more", "zoom_in", "zoom_out",
+     "timeline_in", "timeline_out")
 )  # fmt: skip
 
 MOUSE: tuple[tuple[str, str], ...] = (
@@ -310,6 +324,7 @@ MOUSE: tuple[tuple[str, str], ...] = (
     ("Enter, Esc, Backspace", "Polygon, smart scribble: finish, give up, one corner or stroke back"),
     ("Left, right, Shift + drag", "Smart scribble: inside, outside, a box around the object"),
     ("Drag on the time line", "Go to a frame"),
+    ("Ctrl + wheel on the time line", "Magnify it; the wheel alone and the middle button move it"),
     ("Drop on the window", "Open it; a PNG mask is used as mask"),
 )
 

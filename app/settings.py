@@ -84,6 +84,15 @@ class Settings:
         self._store.setValue("view/opacity", value)
 
     @property
+    def thumbnails(self) -> bool:
+        """Whether small pictures are shown below the time line."""
+        return self._text("window/thumbnails", "true") == "true"
+
+    @thumbnails.setter
+    def thumbnails(self, value: bool) -> None:
+        self._store.setValue("window/thumbnails", "true" if value else "false")
+
+    @property
     def retrack_auto(self) -> bool:
         """Whether the frames around a correction are tracked anew by themselves."""
         return self._text("tracking/retrack_auto", "false") == "true"

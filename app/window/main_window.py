@@ -40,6 +40,7 @@ from app.window.projects import ProjectController
 from app.window.retracking import RetrackController
 from app.window.scribbling import ScribbleController
 from app.window.states import StatesController
+from app.window.timeline_control import TimelineController
 from app.window.tracking import TrackingController
 from engine.runtime.config import EngineConfig
 from engine.runtime.messages import Notice
@@ -117,6 +118,7 @@ class MainWindow(QMainWindow):
         self.editing = EditingController(bridge, actions, canvas, self.objects)
         self.scribbling = ScribbleController(bridge, canvas)
         self.tracking = TrackingController(bridge, actions, canvas, self.transport, self.timeline)
+        self.timeline_control = TimelineController(bridge, actions, self.timeline, settings)
         self.retracking = RetrackController(bridge, actions, canvas, self.timeline, self.tracking, settings)
         self.states = StatesController(bridge, actions, self.object_dock, self.timeline, settings, self.tracking.go_to)
         self.engine_menu = EngineMenu(self.menus, bridge, settings, config, self)
@@ -261,6 +263,7 @@ class MainWindow(QMainWindow):
         self.settings.window_state = self.saveState()
         self.settings.sync()
         self.hide()  # what follows may take a moment
+        self.timeline.thumbnails.reader.close()
         # Who was not asked has not let go of the work.
         self.stopped_in_time = self.bridge.shutdown(SHUTDOWN_S, keep_unsaved=not self._asks_before_closing)
         if not self.stopped_in_time:
