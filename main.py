@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -113,8 +114,15 @@ def run_window(options: argparse.Namespace) -> int:
     return int(run(options))
 
 
+def _print_whatever_comes() -> None:
+    """A file name that the terminal (or a log of another encoding) cannot show must not end what was done with it."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (argparse itself exits with 2 on bad usage)."""
+    _print_whatever_comes()
     arguments = list(sys.argv[1:] if argv is None else argv)
     name = command_name(arguments)
     if name is None:

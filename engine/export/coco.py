@@ -43,7 +43,7 @@ class _CocoWriter(RecordWriter):
             file.write("}\n")
 
     def _info(self) -> dict[str, Any]:
-        return {"description": self.context.source.name, "version": "1.0", "contributor": f"LiveMask {VERSION}"}
+        return {"description": self.context.title, "version": "1.0", "contributor": f"LiveMask {VERSION}"}
 
     def sections(self) -> Iterator[tuple[str, Iterator[Any]]]:
         raise NotImplementedError

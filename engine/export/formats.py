@@ -183,7 +183,7 @@ _TABLE = (
     ),
     ExportFormat(
         "matte", "Matte video (MP4)", "White objects on black, to use as a track matte; H.264.",
-        VIDEOS, ".mp4", "_matte", f"{_MPEG4}:Mp4", "matte", (_FEATHER, _QUALITY, _EVEN),
+        VIDEOS, ".mp4", "_matte", f"{_MPEG4}:Mp4", "matte", (_FEATHER, _QUALITY, _AUDIO, _EVEN),
     ),
     ExportFormat(
         "gif", "Animated GIF", "A short range for a page or a chat; 256 colours, no sound.",

@@ -92,7 +92,7 @@ class Cvat(RecordWriter):
         )
         count = sum(map(len, self.context.part_ticks))
         return (
-            f"  <meta><task><name>{quoteattr(source.name)[1:-1]}</name><size>{count}</size><mode>{mode}</mode>"
+            f"  <meta><task><name>{quoteattr(self.context.title)[1:-1]}</name><size>{count}</size><mode>{mode}</mode>"
             f"<labels>{labels}</labels><original_size><width>{source.width}</width><height>{source.height}</height>"
             "</original_size></task></meta>\n"
         )

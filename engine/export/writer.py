@@ -83,9 +83,14 @@ class ExportContext:
         given = str(self.options.get("name", "")) or (Path(self.info.name).stem if self.info is not None else "video")
         return re.sub(r"[^\w-]+", "_", given, flags=re.ASCII).strip("_") or "video"
 
+    @property
+    def title(self) -> str:
+        """The source's name as text."""
+        return readable(self.source.name)
+
     def object_name(self, object_id: int) -> str:
         names = {known.id: known.name for known in self.request.objects}
-        return names.get(object_id) or f"object {object_id}"
+        return readable(names.get(object_id) or f"object {object_id}")
 
     @property
     def object_ids(self) -> tuple[int, ...]:
@@ -104,6 +109,11 @@ class ExportContext:
         assert item.rgb is not None
         mask = np.zeros(item.rgb.shape[:2], np.uint8) if item.mask is None else item.mask
         return LOOKS[self.format.look](item.rgb, mask, self.options, self.palette)
+
+
+def readable(text: str) -> str:
+    """Names of files may hold bytes that are no text, names of objects whatever was pasted; no file should."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 class FormatWriter:

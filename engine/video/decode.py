@@ -14,7 +14,7 @@ from av.video.reformatter import Colorspace, VideoReformatter
 
 from engine.errors import SourceError
 from engine.types import Rgb
-from engine.video.source import check_size
+from engine.video.source import check_regular, check_size
 
 # Local files may name other resources (playlists, concat scripts); only other local files are followed, never the net.
 _LOCAL_ONLY = {"protocol_whitelist": "file,crypto,data"}
@@ -36,6 +36,7 @@ def check_readable(path: Path) -> int:
         SourceError: it is missing, not a file, empty or may not be read.
     """
     try:
+        check_regular(path)
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
     except FileNotFoundError:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from engine.errors import SourceError
 from engine.types import Frame, Rgb
-from engine.video.source import MAX_PIXELS, SourceInfo, SourceKind, check_size
+from engine.video.source import MAX_PIXELS, SourceInfo, SourceKind, check_regular, check_size
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
 NOMINAL_FPS = 24.0  # images carry no time; the usual rate of film is their pace
@@ -49,6 +49,7 @@ def read_image(path: Path) -> Rgb:
         SourceError: the file is missing or no readable image.
     """
     try:
+        check_regular(path)
         # Not cv2.imread: it cannot open names outside the code page on Windows.
         return decode_image(np.fromfile(path, dtype=np.uint8), path)
     except OSError as error:

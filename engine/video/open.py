@@ -78,6 +78,8 @@ def classify(path: Path) -> Literal["video", "image", "folder", "other"]:
 def _by_content(path: Path) -> Literal["video", "image", "other"]:
     """For files without a telling name: the marks of the common containers and image formats."""
     try:
+        if not path.is_file():
+            return "other"  # a pipe would keep us waiting for ever
         with path.open("rb") as file:
             head = file.read(16)
     except OSError:

@@ -5,8 +5,10 @@ Concrete sources live beside this file; `engine.video.open.open_source` picks on
 
 from __future__ import annotations
 
+import stat
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Protocol
 
 from engine.errors import SourceError
@@ -63,6 +65,17 @@ def check_size(name: str, width: int, height: int) -> None:
             "in all.",
             "Make it smaller.",
         )
+
+
+def check_regular(path: Path) -> None:
+    """
+    Raises:
+        SourceError: it is a pipe, a device or a socket, which would keep a reader waiting for ever.
+        OSError: it is not there.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise SourceError(f"{path.name} is no file but a pipe or a device.", "Save what comes out of it to a file.")
 
 
 class FrameSource(Protocol):

@@ -101,6 +101,18 @@ def test_nothing_is_overwritten_unless_asked(run_main: RunMain, disc_clip: Clip,
     assert target.read_text().startswith("frame,")
 
 
+def test_names_that_the_terminal_cannot_show_do_not_end_it(
+    run_main: RunMain, disc_clip: Clip, masks: Path, tmp_path: Path
+) -> None:
+    answer = run_main(
+        "export", disc_clip.path, masks, "--format", "csv", "--out", tmp_path / "\u5f71.csv",
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )  # fmt: skip
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.endswith("\\u5f71.csv\n")
+    assert (tmp_path / "\u5f71.csv").is_file()
+
+
 def test_missing_masks_and_live_sources_are_told(
     run_main: RunMain, disc_clip: Clip, masks: Path, tmp_path: Path
 ) -> None:

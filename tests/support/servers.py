@@ -128,7 +128,7 @@ class _Rtsp(socketserver.StreamRequestHandler):
                 for at, unit in enumerate(picture):
                     last = at == len(picture) - 1
                     server.sent += 1
-                    stamp = int(count * FRAME_S * 90_000)
+                    stamp = int(min(count, server.last_stamp) * FRAME_S * 90_000)
                     rtp = struct.pack("!BBHII", 0x80, 96 | (last << 7), server.sent % 65536, stamp, 1) + unit
                     self.wfile.write(struct.pack("!cBH", b"$", 0, len(rtp)) + rtp)
                 count += 1
@@ -143,8 +143,10 @@ class RtspServer(socketserver.ThreadingTCPServer):
     daemon_threads = False
     allow_reuse_address = True
 
-    def __init__(self, h264: Path) -> None:
+    def __init__(self, h264: Path, port: int = 0, last_stamp: int = 2**31) -> None:
+        """`last_stamp`: the clock of the pictures stands still from this one on."""
         self.dead = threading.Event()
+        self.last_stamp = last_stamp
         self.sent = 0
         units = [u for u in re.split(b"\x00\x00\x00?\x01", h264.read_bytes()) if u]
         parameters = [u for u in units if u[0] & 31 in (7, 8)][:2]
@@ -155,8 +157,9 @@ class RtspServer(socketserver.ThreadingTCPServer):
             f"a=rtpmap:96 H264/90000\r\na=fmtp:96 packetization-mode=1;sprop-parameter-sets={sets}\r\n"
             "a=control:track0\r\n"
         )
-        super().__init__(("127.0.0.1", 0), _Rtsp)
-        self.url = f"rtsp://127.0.0.1:{self.server_address[1]}/live"
+        super().__init__(("127.0.0.1", port), _Rtsp)
+        self.port = int(self.server_address[1])
+        self.url = f"rtsp://127.0.0.1:{self.port}/live"
         self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02})
         self._thread.start()
 

@@ -18,24 +18,30 @@ WIDTH, HEIGHT, COUNT = 96, 64, 14
 _PICTURE = ("-f", "lavfi", "-i", f"testsrc2=s={WIDTH}x{HEIGHT}:r=25:d=0.56")
 _LONGER = ("-f", "lavfi", "-i", f"testsrc2=s={WIDTH}x{HEIGHT}:r=25:d=1")
 _SOUND = ("-f", "lavfi", "-i", "sine=r=44100:d=0.56")
+_UNEVEN = "select='not(mod(n,3))+not(mod(n,7))'"
 _H264 = ("-c:v", "libx264", "-pix_fmt", "yuv420p", "-g", "5", "-bf", "2")
 
 # name -> ffmpeg's arguments; every clip has COUNT frames but those of uneven time
 CLIPS: dict[str, tuple[str, ...]] = {
     "sound.mp4": (*_PICTURE, *_SOUND, *_H264, "-c:a", "aac"),
     "pcm.mov": (*_PICTURE, *_SOUND, *_H264, "-c:a", "pcm_s16le"),
-    "uneven.mp4": (*_LONGER, "-vf", "select='not(mod(n,3))+not(mod(n,7))'", "-vsync", "vfr", *_H264),
+    "uneven.mp4": (*_LONGER, "-vf", _UNEVEN, "-vsync", "vfr", *_H264),
     "uneven.mkv": (*_LONGER, "-vf", "select='not(mod(n,2))+not(mod(n,5))'", "-vsync", "vfr", *_H264),
     "odd.mkv": (*_PICTURE, "-vf", "scale=97:65", "-c:v", "ffv1", "-pix_fmt", "yuv444p"),
     "ntsc.mp4": ("-f", "lavfi", "-i", f"testsrc2=s={WIDTH}x{HEIGHT}:r=30000/1001:d=0.47", *_H264),
     "wide_pixels.mp4": (*_PICTURE, "-vf", "setsar=4/3", *_H264),
+    "uneven_sound.mp4": (*_LONGER, "-f", "lavfi", "-i", "sine=r=44100:d=1", "-vf", _UNEVEN, "-vsync", "vfr", *_H264,
+                         "-c:a", "aac"),
     "late.ts": (*_PICTURE, *_SOUND, *_H264, "-c:a", "aac"),
 }  # fmt: skip
 
 
+TURNED = {"turned.mp4": "sound.mp4", "phone.mp4": "uneven_sound.mp4"}  # by a quarter, as phones note it
+
+
 def make_clip(path: Path) -> Path:
-    if path.name == "turned.mp4":
-        upright = make_clip(path.with_name("sound.mp4"))
+    if path.name in TURNED:
+        upright = make_clip(path.with_name(TURNED[path.name]))
         ffmpeg("-i", upright, "-metadata:s:v", "rotate=90", "-c", "copy", path)
     elif not path.exists():
         ffmpeg(*CLIPS[path.name], path)

@@ -6,6 +6,9 @@ import base64
 import csv
 import io
 import json
+import os
+import shutil
+import sys
 import xml.etree.ElementTree as ET
 
 import cv2
@@ -19,6 +22,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from engine.evaluation.datasets import load_dataset
+from engine.export.formats import DATA, FORMATS
 from engine.export.masks import FolderMasks
 from engine.export.request import ExportObject, ExportRequest
 from engine.export.runner import run_export
@@ -128,6 +132,30 @@ def test_numpy_reads_the_archive(media, tmp_path):
         assert data["has_mask"].tolist() == [i != 4 for i in range(count)]
         assert (data["confidence"][:, 0] == 0.75).all()
         assert np.isnan(data["confidence"][:, 1]).all()
+
+
+# -- names ---------------------------------------------------------------------------------------------------------
+@pytest.mark.skipif(sys.platform != "linux", reason="where names of files are bytes")
+@pytest.mark.parametrize("format_", [f for f in FORMATS if FORMATS[f].family == DATA] + ["youtube-vos"])
+def test_names_that_are_no_text_break_no_file(media, tmp_path, format_):
+    path = tmp_path / os.fsdecode(b'\xff\x1b[2J <&">.mp4')
+    shutil.copy(media("sound.mp4"), path)
+    target = tmp_path / f"out{FORMATS[format_].suffix}"
+    objects = (ExportObject(1, 'dog \x01\x1b \ud83d <&"'), ExportObject(2, "]]>\u2028"))
+    run_export(str(path), masks_for(path), ExportRequest(format_, target, last=2, objects=objects))
+    files = [target] if target.is_file() else [p for p in target.rglob("*") if p.suffix == ".json"]
+    assert files
+    for file in files:
+        if file.suffix == ".npz":
+            with np.load(file, allow_pickle=False) as data:
+                assert data["names"][0] == 'dog \ufffd\ufffd \ufffd <&"'
+            continue
+        text = file.read_text("utf-8")
+        assert not [c for c in text if not c.isprintable() and c not in "\r\n\t"]
+        if file.suffix == ".xml":
+            assert ET.fromstring(text).find(".//label/name").text == 'dog \ufffd\ufffd \ufffd <&"'
+        elif file.suffix == ".json":
+            json.loads(text)
 
 
 # -- data sets -----------------------------------------------------------------------------------------------------

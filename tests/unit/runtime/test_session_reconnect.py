@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -127,3 +132,46 @@ def test_a_camera_that_is_unplugged_and_plugged_in_again(
     assert watcher.ids == {0, 1, 2}
     assert watcher.session.stats().dropped >= dropped_and_processed.dropped
     assert plugged[0].released
+
+
+# -- in real time, opt-in ----------------------------------------------------------------------------------------
+@pytest.mark.soak
+def test_a_server_that_stands_still_for_ten_seconds(watch: Callable[[Callable[[str], FrameSource]], Watcher]) -> None:
+    server = MjpegServer()
+    watcher = watch(StreamSource)
+    try:
+        watcher.track_two_objects(server.url(), two_objects(WIDTH, HEIGHT))
+        server.stalled.set()
+        stalled = time.monotonic()
+        watcher.until(lambda: any(text.startswith("No picture from") for text in watcher.notices))
+        told = time.monotonic() - stalled
+        time.sleep(max(0.0, stalled + 10 - time.monotonic()))
+        before = watcher.session.stats().processed
+        server.stalled.clear()
+        back = time.monotonic()
+        watcher.until(lambda: watcher.session.stats().processed > before)
+        resumed = time.monotonic() - back
+        print(f"\ntold after {told:.2f} s, tracking again {resumed:.2f} s after its return")
+        assert told < 1.0
+        assert resumed < 3.0
+        assert watcher.ids == {0, 1, 2}
+        assert watcher.session.mode is Mode.TRACKING
+    finally:
+        server.die()
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(not (shutil.which("unshare") and shutil.which("tc")), reason="no network of its own to cut")
+@pytest.mark.parametrize("seconds", [4, 10, 20])
+def test_a_network_that_loses_everything_for_a_while(repo_root: Path, seconds: int) -> None:
+    """Every packet is lost, so that connections hang and attempts to connect wait: no server can play this."""
+    command = ["unshare", "--map-root-user", "--net", sys.executable, "-m", "tests.support.cut_off", str(seconds)]
+    done = subprocess.run(command, cwd=repo_root, capture_output=True, text=True, timeout=110, check=False)
+    if "Operation not permitted" in done.stderr:
+        pytest.skip("this machine lends nobody a network")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    print(f"\n{seconds} s: told after {found['told']:.2f} s, tracking again {found['resumed']:.2f} s after its return")
+    assert found["told"] < 1.0
+    assert found["resumed"] < 3.0
+    assert found["ids"] == [0, 1, 2]

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -99,10 +100,17 @@ def run(
     mask: Mask,
     over: Callable[[StatsSnapshot], bool],
     settled: Callable[[StatsSnapshot], bool],
+    autosaves: Path,
     clock: Callable[[], float] = time.monotonic,
 ) -> tuple[Footprint, Footprint, StatsSnapshot, Session]:
     """Track with corrections now and then, as a window would show it; footprints when `settled` and when `over`."""
-    session = Session(EngineConfig(device="cpu", working_size=112), opener=opener, create_tracker=create, clock=clock)  # type: ignore[arg-type]
+    session = Session(
+        EngineConfig(device="cpu", working_size=112),
+        opener=opener,
+        create_tracker=create,  # type: ignore[arg-type]
+        clock=clock,
+        autosave_dir=autosaves,
+    )
     session.start()
     session.open("camera:0")
     deadline = time.monotonic() + TIMEOUT_S + float(os.environ.get("LIVEMASK_SOAK_S", 600))
@@ -133,7 +141,7 @@ def object_mask(width: int, height: int) -> Mask:
     return mask
 
 
-def test_an_hour_of_frames() -> None:
+def test_an_hour_of_frames(tmp_path: Path) -> None:
     source = HourOfFrames(HOUR)
     first, last, _, session = run(
         lambda _uri: source,
@@ -141,6 +149,7 @@ def test_an_hour_of_frames() -> None:
         object_mask(WIDTH, HEIGHT),
         over=lambda _stats: source.done.is_set(),
         settled=lambda stats: stats.processed > 1000,
+        autosaves=tmp_path,
         clock=source.clock,
     )
     try:
@@ -194,7 +203,7 @@ class _RealTime:
 
 @pytest.mark.soak
 @pytest.mark.timeout(0)
-def test_ten_minutes_in_real_time() -> None:
+def test_ten_minutes_in_real_time(tmp_path: Path) -> None:
     from engine.runtime.session import _create_tracker
 
     seconds = float(os.environ.get("LIVEMASK_SOAK_S", 600))
@@ -213,6 +222,7 @@ def test_ten_minutes_in_real_time() -> None:
         mask,
         over=lambda _stats: time.monotonic() - began > seconds,
         settled=lambda stats: stats.processed > 100,
+        autosaves=tmp_path,
     )
     try:
         print(
@@ -223,5 +233,7 @@ def test_ten_minutes_in_real_time() -> None:
         assert last.rss - first.rss < GROWTH
         assert last.threads == first.threads
         assert last.handles == first.handles
+        counted = stats.processed + session._core.stats.previewed + stats.dropped
+        assert abs(sources[0].captured - counted) < 30  # a second's frames came between the figures at most
     finally:
         assert session.shutdown(TIMEOUT_S)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
 import struct
+import sys
 import warnings
 from collections.abc import Callable
 from contextlib import closing
@@ -16,6 +18,7 @@ from engine.errors import SourceError
 from engine.types import Frame
 from engine.video.file import VideoFileSource
 from engine.video.folder import ImageFolderSource
+from engine.video.open import classify, open_source
 from engine.video.source import MAX_SIDE
 from tests.support.clips import png_claiming
 from tests.unit.video.media import ffmpeg, identity, probe_count
@@ -65,6 +68,18 @@ def test_no_permission(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
     path = clip("b_frames.mp4")
     monkeypatch.setattr(Path, "open", refuse)
     assert "may not read" in refusal(path).message
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such files")
+@pytest.mark.parametrize("name", ["pipe.mp4", "pipe.png", "pipe"])
+def test_pipes_and_devices_keep_nobody_waiting(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(SourceError, match="a pipe or a device"):
+        open_source(tmp_path / name)
+    assert classify(tmp_path / name) in ("video", "image", "other")  # as a drop on the window asks
+    (tmp_path / "device.mp4").symlink_to("/dev/zero")
+    with pytest.raises(SourceError, match="a pipe or a device"):
+        open_source(tmp_path / "device.mp4")
 
 
 @pytest.mark.parametrize("name", ["notes.mp4", "notes.txt", "notes.mkv"])

@@ -19,7 +19,7 @@ from engine.errors import SourceError
 from engine.types import Frame
 from engine.video.source import SourceKind
 from engine.video.stream import StreamSource, is_stream_url, without_password
-from tests.support.servers import MjpegServer, RtspServer, free_port
+from tests.support.servers import MjpegServer, RtspServer, free_port, grey
 from tests.unit.video.media import ffmpeg
 
 Clip = Callable[..., Path]
@@ -164,11 +164,75 @@ def test_a_server_that_accepts_but_never_answers() -> None:
             StreamSource(f"http://127.0.0.1:{mute.getsockname()[1]}/", open_timeout_s=0.3, read_timeout_s=0.3)
 
 
-def test_rtsp(clip: Clip, tmp_path: Path) -> None:
-    h264 = tmp_path / "small.h264"
+def test_pictures_that_change_their_size_on_the_way_are_scaled() -> None:
+    server = MjpegServer(picture=lambda n: grey(n) if n < 10 else np.repeat(np.repeat(grey(n), 2, axis=0), 3, axis=1))
+    try:
+        with closing(StreamSource(server.url())) as source:
+            frames = [take(source)]
+            while source.captured < 30:
+                frames.append(take(source))
+            assert {frame.rgb.shape for frame in frames} == {(48, 64, 3)}
+            assert frames[-1].index > 15
+            assert source.status == ""
+    finally:
+        server.die()
+
+
+def test_repeated_pictures_are_counted_like_any_other() -> None:
+    """Ten of a kind: none is taken for the one before."""
+    server = MjpegServer(picture=lambda n: grey(20 * (n // 10)))
+    try:
+        with closing(StreamSource(server.url())) as source:
+            while (frame := take(source)).rgb.mean() < 50:
+                assert frame.index < 40
+            assert frame.index >= 20  # some go by before the first one is shown
+    finally:
+        server.die()
+
+
+@pytest.fixture
+def h264(clip: Clip, tmp_path: Path) -> Path:
+    path = tmp_path / "small.h264"
     ffmpeg(
-        "-i", clip("b_frames.mp4"), "-vf", "scale=64:48", "-c:v", "libx264", "-bf", "0", "-g", "5", "-slices", "1", h264
+        "-i", clip("b_frames.mp4"), "-vf", "scale=64:48", "-c:v", "libx264", "-bf", "0", "-g", "5", "-slices", "1", path
     )
+    return path
+
+
+def test_an_rtsp_server_that_dies_and_returns(h264: Path) -> None:
+    server = RtspServer(h264)
+    try:
+        with closing(StreamSource(server.url, read_timeout_s=2)) as source:
+            take(source)
+            server.die()
+            deadline = time.monotonic() + TIMEOUT_S
+            while not source.status.startswith("Reconnecting") and time.monotonic() < deadline:
+                threading.Event().wait(0.01)
+            assert source.status == f"Reconnecting to {server.url}"
+            before = source.captured
+            server = RtspServer(h264, server.port)
+            while (frame := take(source)).index < before + 20:
+                assert time.monotonic() < deadline
+            assert frame.rgb.shape == (48, 64, 3)
+            assert source.status == ""
+    finally:
+        server.die()
+
+
+def test_time_stamps_that_stand_still_stop_nothing(h264: Path) -> None:
+    server = RtspServer(h264, last_stamp=5)
+    try:
+        with closing(StreamSource(server.url, read_timeout_s=2)) as source:
+            frames = [take(source)]
+            while frames[-1].index < 40:
+                frames.append(take(source))
+            assert all(b.index > a.index and b.time_s > a.time_s for a, b in itertools.pairwise(frames))
+            assert source.status == ""
+    finally:
+        server.die()
+
+
+def test_rtsp(h264: Path) -> None:
     server = RtspServer(h264)
     try:
         with closing(StreamSource(server.url, read_timeout_s=2)) as source:
