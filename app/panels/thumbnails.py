@@ -36,16 +36,16 @@ def _open(uri: str) -> FrameSource:
 
 
 def stride_for(span: float, room: float, cell: float) -> int:
-    """Frames between two thumbnails: a power of two, so that scrolling and zooming meet the same frames again.
+    """Frames between two thumbnails: 1, 2, 3, 4, 6, 8, 12 ..., so that scrolling and zooming meet the same frames again.
 
     Args:
         span: frames on show; `room`: pixels for them; `cell`: pixels of one thumbnail.
     """
     wanted = span * cell / max(room, 1.0)
-    stride = 1
-    while stride < wanted:
-        stride *= 2
-    return stride
+    power = 1
+    while 2 * power < wanted:
+        power *= 2
+    return next(stride for stride in (power, power * 3 // 2, 2 * power) if stride >= wanted)
 
 
 class ThumbnailReader:
