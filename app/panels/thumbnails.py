@@ -36,7 +36,7 @@ def _open(uri: str) -> FrameSource:
 
 
 def stride_for(span: float, room: float, cell: float) -> int:
-    """Frames between two thumbnails: 1, 2, 3, 4, 6, 8, 12 ..., so that scrolling and zooming meet the same frames again.
+    """Frames between two thumbnails: 1, 2, 3, 4, 6, 8, 12 ..., so that zooming meets the same frames again.
 
     Args:
         span: frames on show; `room`: pixels for them; `cell`: pixels of one thumbnail.
