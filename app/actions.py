@@ -195,6 +195,15 @@ TABLE: tuple[ActionSpec | MenuSlot, ...] = (
         "freeze", "Free&ze live picture", ("Z",), "Hold the live picture to paint on it", "Track", "freeze", True
     ),
     ActionSpec(
+        "replay",
+        "Instant replay",
+        ("Shift+Z",),
+        "See the last seconds of a live picture again, and correct them",
+        "Track",
+        "",
+        True,
+    ),
+    ActionSpec(
         "record", "&Record…", ("Ctrl+R",), "Write every tracked live frame to a folder", "Track", "record", True
     ),
     MenuSlot("go", "&Go to", "Track", section=1),

@@ -21,6 +21,7 @@ from PyQt6.QtGui import (
 )
 from PyQt6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
+from app.panels.replay_strip import ReplayStrip
 from app.panels.state_look import state_word
 from app.panels.state_strips import StateStrips
 from app.panels.thumbnails import ThumbnailRow
@@ -58,6 +59,7 @@ class Timeline(QWidget):
         self._panned_from: float | None = None
         self.thumbnails = ThumbnailRow()
         self.thumbnails.changed.connect(self.update)
+        self.replay = ReplayStrip()
         self.strips = StateStrips()
         self._objects: ObjectList | None = None
         self._current = 0
@@ -121,6 +123,7 @@ class Timeline(QWidget):
 
     def show_source(self, info: SourceInfo | None) -> None:
         self._info = info
+        self.replay.frames = ()
         self._model = TimelineModel(info.frame_count if info is not None else None)
         self.view = TimelineView(self._model.count)
         self.thumbnails.open(info if info is not None and not info.live else None)
@@ -157,6 +160,11 @@ class Timeline(QWidget):
 
     def show_marks(self, mark_in: int | None, mark_out: int | None) -> None:
         self._model.mark_in, self._model.mark_out = mark_in, mark_out
+        self._redraw()
+
+    def show_replay(self, frames: tuple[tuple[int, float], ...]) -> None:
+        """The last seconds of a live source as (index, second of its capture), ascending; empty: no replay."""
+        self.replay.frames = frames
         self._redraw()
 
     def show_recording(self, recording: bool) -> None:
@@ -223,6 +231,8 @@ class Timeline(QWidget):
             self._panned_from = None
 
     def mouseMoveEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802
+        if event is not None and self.replay.frames and event.buttons() & Qt.MouseButton.LeftButton:
+            self._seek(event.position().x())
         if event is None or not self._seekable:
             return
         self._hover = self.index_at(event.position().x())
@@ -260,7 +270,12 @@ class Timeline(QWidget):
         return self._info is not None and not self._info.live and self._model.count > 0
 
     def _seek(self, x: float) -> None:
-        if self._seekable:
+        replayed = self.replay.index_at(x, self.width())
+        if replayed is not None:
+            self._current = replayed
+            self.update()
+            self.seek_requested.emit(replayed)
+        elif self._seekable:
             index = self.index_at(x)
             # The playhead follows the hand; the picture comes when it is ready.
             self._current = index
@@ -362,3 +377,6 @@ class Timeline(QWidget):
             width = painter.fontMetrics().horizontalAdvance(text)
             painter.drawText(QRectF(x + 17, 0, width + 4, self.height()), Qt.AlignmentFlag.AlignVCenter, text)
             x += width + 46
+        if self.replay.frames:
+            painter.setFont(self._small)
+            self.replay.paint(painter, self._theme, self.width(), self._current)

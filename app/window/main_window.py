@@ -37,6 +37,7 @@ from app.window.motion import MotionController
 from app.window.opening import OpeningController
 from app.window.output import OutputController
 from app.window.projects import ProjectController
+from app.window.replaying import ReplayController
 from app.window.retracking import RetrackController
 from app.window.scribbling import ScribbleController
 from app.window.states import StatesController
@@ -118,6 +119,7 @@ class MainWindow(QMainWindow):
         self.editing = EditingController(bridge, actions, canvas, self.objects)
         self.scribbling = ScribbleController(bridge, canvas)
         self.tracking = TrackingController(bridge, actions, canvas, self.transport, self.timeline)
+        self.replaying = ReplayController(bridge, actions, self.timeline)
         self.timeline_control = TimelineController(bridge, actions, self.timeline, settings)
         self.retracking = RetrackController(bridge, actions, canvas, self.timeline, self.tracking, settings)
         self.states = StatesController(bridge, actions, self.object_dock, self.timeline, settings, self.tracking.go_to)

@@ -23,6 +23,7 @@ _FILE_ONLY = (
     "track_backward", "step_forward", "step_backward", "play", "mark_in", "mark_out", "clear_marks", "to_start",
     "to_end", "frame_previous", "frame_next", "frame_back_10", "frame_on_10", "keyframe_previous", "keyframe_next",
 )  # fmt: skip
+_REPLAY = ("to_start", "to_end", "frame_previous", "frame_next", "frame_back_10", "frame_on_10")
 _ANY_SOURCE = ("toggle_track", "track_forward", "stop", "clear_tracking")
 
 
@@ -63,6 +64,7 @@ class TrackingController(QObject):
         bridge.masks_changed.connect(self._on_masks_changed)
         bridge.progress.connect(self._on_progress)
         bridge.recording_changed.connect(self._on_recording)
+        bridge.replay_changed.connect(lambda _frames: self.refresh())
         timeline.seek_requested.connect(bridge.seek)
         canvas.space_tapped.connect(self.toggle)
         self.refresh()
@@ -210,6 +212,8 @@ class TrackingController(QObject):
             self._actions[action_id].setEnabled(is_open)
         for action_id in _FILE_ONLY:
             self._actions[action_id].setEnabled(is_open and not bridge.live)
+        for action_id in _REPLAY:
+            self._actions[action_id].setEnabled(is_open and (not bridge.live or bridge.replaying))
         for action_id in ("freeze", "record"):
             self._actions[action_id].setEnabled(is_open and bridge.live)
         self._actions["freeze"].setChecked(is_open and bridge.live and mode is Mode.FROZEN)
@@ -222,6 +226,7 @@ class TrackingController(QObject):
             at_end=self.at_end,
             recording=bridge.recording,
             waiting=self._waiting,
+            replaying=bridge.replaying,
         )
 
     def _on_source(self, info: SourceInfo | None) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from engine.errors import DeviceError, UserError
 from engine.runtime import memory_exchange
 from engine.runtime.capture import Opener
+from engine.runtime.catching_up import catch_up
 from engine.runtime.commands import (
     Configure,
     DeleteObject,
@@ -291,6 +292,11 @@ class EngineWorker(Worker):
             self._revision += 1
             try:
                 self._tune(job)
+                if first and job.replay_from is not None and self._tracker is not None:
+                    first = False
+                    self._ahead = None
+                    last = catch_up(self._core, job, self._tracker, self._feeder, self._tuner)
+                    self._last = self._last if last is None else last
                 if job.live and self._tracker is not None:
                     # A correction reaches the tracker at once; the frame tracked next is then the newest.
                     self._feeder.feed(self._tracker, job, self._last or 0, self._feeder.due(job, -1))
@@ -394,6 +400,8 @@ class EngineWorker(Worker):
             return False
         # The tracker remembers what it tracked itself; a later run from here must begin with the blended mask.
         self._last = None if shown is not result else index
+        if job.live:
+            core.ring.put(packet.frame)
         self._stepped = True
         if plain:
             self._tuner.measured(tracker, busy_seconds(packet, time.perf_counter() - started))

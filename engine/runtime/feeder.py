@@ -119,6 +119,10 @@ class KeyframeFeeder:
         ]
         return sorted(passed, reverse=job.direction < 0)
 
+    def unseen_from(self, index: int) -> list[int]:
+        """Keyframes from frame `index` on that the tracker must see yet."""
+        return self.unseen(k for k in self._core.store.keyframes() if k >= index)
+
     def unseen(self, indices: Iterable[int]) -> list[int]:
         """Those of these keyframes that the tracker must see yet."""
         return [index for index in indices if not self._is_fed(self._core.store, index)]

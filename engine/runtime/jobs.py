@@ -62,6 +62,7 @@ class TrackJob:
         single: one frame beyond `start` was asked for; reaching it is no news.
         stretch: the frames between keyframes that are tracked anew; its keyframes are learnt before the run begins.
         blends: the run's results are blended with the stored masks, which a run from the other side left.
+        replay_from: live: track the pictures kept since this corrected frame anew before the newest frames.
         then: the job to follow when this one has come to its end.
         error: why the source broke, set by capture before it closes the mailbox.
     """
@@ -74,6 +75,7 @@ class TrackJob:
     single: bool = False
     stretch: Stretch | None = None
     blends: bool = False
+    replay_from: int | None = None
     then: Job | None = None
     error: UserError | None = None
     mailbox: Mailbox[FramePacket] = field(init=False)

@@ -44,6 +44,7 @@ class Transport:
                 return
             core.wanted = None
             if core.live:
+                core.end_replay()
                 core.cancel_job()
                 core.set_mode(Mode.PREVIEW)
             elif core.mode is not Mode.PLAYING:
@@ -155,7 +156,7 @@ class Transport:
         ):
             return
         if core.live:
-            core.begin(TrackJob(core.generation, live=True), Mode.TRACKING)
+            core.begin(TrackJob(core.generation, live=True, replay_from=core.end_replay()), Mode.TRACKING)
             return
         start = core.position
         until = start + request.direction if request.single else request.until
