@@ -237,9 +237,9 @@ TABLE: tuple[ActionSpec | MenuSlot, ...] = (
     ),
     ActionSpec(
         "lost_sound",
-        "Sound when an object is &lost",
+        "Sound when an object is unsure or &lost",
         (),
-        "Make a sound when a live object is lost",
+        "Make a sound when a live object becomes unsure or is lost",
         "Track",
         "",
         True,

@@ -103,7 +103,7 @@ class Settings:
 
     @property
     def lost_sound(self) -> bool:
-        """A sound when an object is lost in live use."""
+        """A sound when an object becomes unsure or is lost in live use."""
         return self._text("tracking/lost_sound", "false") == "true"
 
     @lost_sound.setter
