@@ -57,7 +57,12 @@ def _tools() -> tuple[ActionSpec, ...]:
     rows = (
         ("paint", "&Paint", "P", "Paint the selected object with the brush; the right button erases"),
         ("erase", "&Erase", "E", "Take paint away with the brush"),
-        ("polygon", "Poly&gon", "G", "Click around the object; Enter closes the outline, Esc gives up"),
+        (
+            "polygon",
+            "Poly&gon and lasso",
+            "G",
+            "Click around the object or draw around it; Enter closes the outline, Esc gives up",
+        ),
         ("box", "Bo&x", "R", "Drag a rectangle of the selected object"),
         (
             "scribble",
@@ -150,6 +155,15 @@ TABLE: tuple[ActionSpec | MenuSlot, ...] = (
     *_tools(),
     ActionSpec("brush_smaller", "Brush s&maller", ("[",), "Make the brush smaller", "Edit/Tool", section=1),
     ActionSpec("brush_larger", "Brush &larger", ("]",), "Make the brush larger", "Edit/Tool", section=1),
+    ActionSpec(
+        "pen_pressure",
+        "Pen p&ressure sizes the brush",
+        (),
+        "Let the pressure of a pen make the brush larger and smaller",
+        "Edit/Tool",
+        checkable=True,
+        section=1,
+    ),
     ActionSpec("new_object", "&New object", ("N",), "Add an object and paint it", "Object", "plus"),
     ActionSpec(
         "delete_object", "&Delete object", ("Delete",), "Remove the selected object from every frame", "Object", "trash"
@@ -329,8 +343,8 @@ MOUSE: tuple[tuple[str, str], ...] = (
     ("Shift + middle click", "Select an object"),
     ("Middle drag, Space + drag", "Move the picture"),
     ("Wheel", "Zoom at the pointer"),
-    ("Ctrl + wheel", "Brush size"),
-    ("Enter, Esc, Backspace", "Polygon, smart scribble: finish, give up, one corner or stroke back"),
+    ("Ctrl + wheel", "Brush size, or tolerance of the fill"),
+    ("Enter, Esc, Backspace", "Polygon, lasso, smart scribble: finish, give up, one step back"),
     ("Left, right, Shift + drag", "Smart scribble: inside, outside, a box around the object"),
     ("Drag on the time line", "Go to a frame"),
     ("Ctrl + wheel on the time line", "Magnify it; the wheel alone and the middle button move it"),

@@ -224,9 +224,17 @@ class EngineBridge(QObject):
         self._session.clear_mask(frame)
         self._wake()
 
+    def unpin(self, frame_index: int) -> None:
+        self._session.unpin(frame_index)
+        self._wake()
+
     def delete_object(self, object_id: int) -> None:
         self._session.delete_object(object_id)
         self._painted -= {object_id}
+        self._wake()
+
+    def restore_object(self, object_id: int) -> None:
+        self._session.restore_object(object_id)
         self._wake()
 
     def mask_at(self, index: int) -> tuple[Mask | None, MaskKind]:

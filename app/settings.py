@@ -118,6 +118,23 @@ class Settings:
     def brush_radius(self, value: int) -> None:
         self._store.setValue("paint/brush_radius", value)
 
+    @property
+    def fill_tolerance(self) -> int:
+        return int(self._number("paint/fill_tolerance", 16, 0, 255))
+
+    @fill_tolerance.setter
+    def fill_tolerance(self, value: int) -> None:
+        self._store.setValue("paint/fill_tolerance", value)
+
+    @property
+    def pen_pressure(self) -> bool:
+        """The pressure of a pen sizes the brush."""
+        return self._text("paint/pen_pressure", "true") == "true"
+
+    @pen_pressure.setter
+    def pen_pressure(self, value: bool) -> None:
+        self._store.setValue("paint/pen_pressure", "true" if value else "false")
+
     # -- engine ------------------------------------------------------------------------------------------------
     @property
     def model(self) -> str | None:

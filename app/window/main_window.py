@@ -153,6 +153,7 @@ class MainWindow(QMainWindow):
             self.scribbling,
         ):
             controller.notice.connect(self.notices.show_notice)
+        self.canvas.hint_changed.connect(self.status.show_hint)
         bridge.source_opened.connect(self._on_source_opened)
         bridge.source_closed.connect(lambda: self._on_source_closed())
         bridge.progress.connect(self.status.show_progress)

@@ -48,6 +48,14 @@ class Editing:
             self._go_on_after(frame.index, change)
             core.show_again()
 
+    def unpin(self, frame_index: int) -> None:
+        core = self._core
+        with core.lock:
+            change = core.store.unpin(frame_index)
+            self._unlearn(change)
+            core.masks_changed(change)
+            core.show_again()
+
     def delete_object(self, object_id: int) -> None:
         core = self._core
         with core.lock:
@@ -57,6 +65,12 @@ class Editing:
             self._unlearn(change)
             core.masks_changed(change)
             self._rest_without_objects()
+            core.show_again()
+
+    def restore_object(self, object_id: int) -> None:
+        core = self._core
+        with core.lock:
+            core.masks_changed(core.store.restore_object(object_id))
             core.show_again()
 
     def clear_tracking(self) -> None:

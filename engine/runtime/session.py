@@ -231,9 +231,19 @@ class Session:
         self._editing.clear_mask(frame)
         self._keeper.poke()
 
+    def unpin(self, frame_index: int) -> None:
+        """A tracked mask that `set_mask` made a keyframe as it was counts as tracked again; else nothing happens."""
+        self._editing.unpin(frame_index)
+        self._keeper.poke()
+
     def delete_object(self, object_id: int) -> None:
         """Remove the object from memory, keyframes and every stored mask."""
         self._editing.delete_object(object_id)
+        self._keeper.poke()
+
+    def restore_object(self, object_id: int) -> None:
+        """Undo of `delete_object`: its pixels come back wherever no mask was made anew since."""
+        self._editing.restore_object(object_id)
         self._keeper.poke()
 
     def mask_at(self, index: int) -> tuple[Mask | None, MaskKind]:
