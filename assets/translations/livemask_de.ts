@@ -668,6 +668,10 @@
         <translation>Nur Videos und Ordner lassen sich exportieren.</translation>
     </message>
     <message>
+        <source>Only videos and folders can be tracked again between keyframes.</source>
+        <translation>Nur Videos und Ordner lassen sich zwischen Keyframes neu verfolgen.</translation>
+    </message>
+    <message>
         <source>Open a file with a video track.</source>
         <translation>Öffnen Sie eine Datei mit Videospur.</translation>
     </message>
@@ -702,6 +706,10 @@
     <message>
         <source>Opening {0} with {1} masks of {2}.</source>
         <translation>{0} wird mit {1} Masken von {2} geöffnet.</translation>
+    </message>
+    <message>
+        <source>Paint a keyframe on both sides, or track forward from one.</source>
+        <translation>Malen Sie auf beiden Seiten einen Keyframe oder verfolgen Sie von einem aus vorwärts.</translation>
     </message>
     <message>
         <source>Paint an object and track it first.</source>
@@ -778,6 +786,10 @@
     <message>
         <source>Remove it; it is not followed.</source>
         <translation>Entfernen Sie ihn; ihm wird nicht gefolgt.</translation>
+    </message>
+    <message>
+        <source>Replay shows the last seconds of live tracking.</source>
+        <translation>Die Rückschau zeigt die letzten Sekunden der Live-Verfolgung.</translation>
     </message>
     <message>
         <source>Resize the mask to the frame.</source>
@@ -1244,8 +1256,16 @@
         <translation>Für dieses Modell reicht der Speicher nicht.</translation>
     </message>
     <message>
+        <source>There is nothing to replay yet.</source>
+        <translation>Es gibt noch nichts für die Rückschau.</translation>
+    </message>
+    <message>
         <source>There is nothing to save yet.</source>
         <translation>Es gibt noch nichts zu speichern.</translation>
+    </message>
+    <message>
+        <source>There is nothing to track again here.</source>
+        <translation>Hier gibt es nichts neu zu verfolgen.</translation>
     </message>
     <message>
         <source>There is nothing to track yet.</source>
@@ -2465,6 +2485,46 @@ Malen Sie auf das Bild: Der erste Strich legt Objekt 1 an. N fügt ein weiteres 
         <translation>Abbrechen</translation>
     </message>
 </context><context>
+    <name>ReplayStrip</name>
+    <message>
+        <source>{seconds} s ago</source>
+        <translation>vor {seconds} s</translation>
+    </message>
+</context><context>
+    <name>RetrackController</name>
+    <message>
+        <source>There is no keyframe after this frame.</source>
+        <translation>Nach diesem Bild gibt es keinen Keyframe.</translation>
+    </message>
+    <message>
+        <source>There is no keyframe before this frame.</source>
+        <translation>Vor diesem Bild gibt es keinen Keyframe.</translation>
+    </message>
+    <message>
+        <source>F and B track to the end and to the start.</source>
+        <translation>F und B verfolgen bis zum Ende und bis zum Anfang.</translation>
+    </message>
+    <message>
+        <source>No range is marked.</source>
+        <translation>Kein Bereich ist markiert.</translation>
+    </message>
+    <message>
+        <source>I sets its first frame, O its last.</source>
+        <translation>I setzt sein erstes Bild, O sein letztes.</translation>
+    </message>
+    <message>
+        <source>The frames around this correction do not know of it yet.</source>
+        <translation>Die Bilder um diese Korrektur wissen noch nichts von ihr.</translation>
+    </message>
+    <message>
+        <source>{key} tracks them anew, from the keyframes on both sides.</source>
+        <translation>{key} verfolgt sie neu, von den Keyframes auf beiden Seiten aus.</translation>
+    </message>
+    <message>
+        <source>Track &gt; Re-track between keyframes does it, from both sides.</source>
+        <translation>Verfolgen &gt; Zwischen Keyframes neu verfolgen erledigt das, von beiden Seiten.</translation>
+    </message>
+</context><context>
     <name>ScribbleController</name>
     <message>
         <source>The engine is still starting: the scribble goes by colour alone.</source>
@@ -2695,6 +2755,10 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
         <translation>&amp;Originalgröße</translation>
     </message>
     <message>
+        <source>&amp;All frames</source>
+        <translation>&amp;Alle Bilder</translation>
+    </message>
+    <message>
         <source>&amp;Auto</source>
         <translation>&amp;Automatisch</translation>
     </message>
@@ -2799,6 +2863,10 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
         <translation>&amp;Live-Rate</translation>
     </message>
     <message>
+        <source>&amp;Magnify</source>
+        <translation>Ver&amp;größern</translation>
+    </message>
+    <message>
         <source>&amp;Model</source>
         <translation>&amp;Modell</translation>
     </message>
@@ -2865,6 +2933,10 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
     <message>
         <source>&amp;Redo</source>
         <translation>&amp;Wiederholen</translation>
+    </message>
+    <message>
+        <source>&amp;Reduce</source>
+        <translation>Ver&amp;kleinern</translation>
     </message>
     <message>
         <source>&amp;Smart scribble</source>
@@ -3067,6 +3139,10 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
         <translation>Strg + Mausrad</translation>
     </message>
     <message>
+        <source>Ctrl + wheel on the time line</source>
+        <translation>Strg + Mausrad auf der Zeitleiste</translation>
+    </message>
+    <message>
         <source>Cut-outs with transparency</source>
         <translation>Freisteller mit Transparenz</translation>
     </message>
@@ -3211,6 +3287,10 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
         <translation>Maske &amp;importieren…</translation>
     </message>
     <message>
+        <source>Instant replay</source>
+        <translation>Sofortige Rückschau</translation>
+    </message>
+    <message>
         <source>J 75.0, F 66.9 on five DAVIS-2016 val sequences at 480 (measured here)</source>
         <translation>J 75,0, F 66,9 auf fünf Sequenzen aus DAVIS-2016 val bei 480 (hier gemessen)</translation>
     </message>
@@ -3259,12 +3339,16 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
         <translation>Helles Fenster</translation>
     </message>
     <message>
+        <source>Magnify it; the wheel alone and the middle button move it</source>
+        <translation>Vergrößern; das Mausrad allein und die mittlere Taste verschieben sie</translation>
+    </message>
+    <message>
         <source>Magnify the picture</source>
         <translation>Das Bild vergrößern</translation>
     </message>
     <message>
-        <source>Make a sound when a live object is lost</source>
-        <translation>Einen Ton geben, wenn ein Live-Objekt verloren geht</translation>
+        <source>Make a sound when a live object becomes unsure or is lost</source>
+        <translation>Einen Ton geben, wenn ein Live-Objekt unsicher wird oder verloren geht</translation>
     </message>
     <message>
         <source>Make the brush larger</source>
@@ -3345,6 +3429,10 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
     <message>
         <source>Objects on transparency</source>
         <translation>Objekte auf Transparenz</translation>
+    </message>
+    <message>
+        <source>Once a correction is painted, track the frames up to the keyframes beside it anew</source>
+        <translation>Nach einer gemalten Korrektur die Bilder bis zu den benachbarten Keyframes neu verfolgen</translation>
     </message>
     <message>
         <source>One PNG per frame that has a mask, named 00000.png; pixel values are object ids.</source>
@@ -3539,6 +3627,14 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
         <translation>Qualität</translation>
     </message>
     <message>
+        <source>Re-trac&amp;k after corrections</source>
+        <translation>Nach &amp;Korrekturen neu verfolgen</translation>
+    </message>
+    <message>
+        <source>Re-track between keyframes</source>
+        <translation>Zwischen Keyframes neu verfolgen</translation>
+    </message>
+    <message>
         <source>Recover unsaved &amp;work…</source>
         <translation>Ungesicherte &amp;Arbeit wiederherstellen…</translation>
     </message>
@@ -3561,6 +3657,10 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
     <message>
         <source>Save projec&amp;t as…</source>
         <translation>Projekt speichern &amp;unter…</translation>
+    </message>
+    <message>
+        <source>See the last seconds of a live picture again, and correct them</source>
+        <translation>Die letzten Sekunden eines Live-Bildes noch einmal ansehen und korrigieren</translation>
     </message>
     <message>
         <source>See the picture without its mask</source>
@@ -3627,8 +3727,20 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
         <translation>Umschalt + Mittelklick</translation>
     </message>
     <message>
+        <source>Show every frame on the time line</source>
+        <translation>Jedes Bild auf der Zeitleiste zeigen</translation>
+    </message>
+    <message>
+        <source>Show fewer frames on the time line</source>
+        <translation>Weniger Bilder auf der Zeitleiste zeigen</translation>
+    </message>
+    <message>
         <source>Show how things move, as the engine sees it</source>
         <translation>Zeigen, wie sich Dinge bewegen, so wie die Engine es sieht</translation>
+    </message>
+    <message>
+        <source>Show more frames on the time line</source>
+        <translation>Mehr Bilder auf der Zeitleiste zeigen</translation>
     </message>
     <message>
         <source>Show or hide an object</source>
@@ -3637,6 +3749,10 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
     <message>
         <source>Show or hide the object list</source>
         <translation>Die Objektliste ein- oder ausblenden</translation>
+    </message>
+    <message>
+        <source>Show small pictures of the frames below the time line</source>
+        <translation>Kleine Vorschaubilder unter der Zeitleiste zeigen</translation>
     </message>
     <message>
         <source>Show the mask at 100 % opacity</source>
@@ -3671,6 +3787,10 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
         <translation>Zeigt</translation>
     </message>
     <message>
+        <source>Small &amp;pictures</source>
+        <translation>&amp;Vorschaubilder</translation>
+    </message>
+    <message>
         <source>Small file</source>
         <translation>Kleine Datei</translation>
     </message>
@@ -3683,8 +3803,8 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
         <translation>Weicher Rand</translation>
     </message>
     <message>
-        <source>Sound when an object is &amp;lost</source>
-        <translation>Ton, wenn ein Objekt ver&amp;loren geht</translation>
+        <source>Sound when an object is unsure or &amp;lost</source>
+        <translation>Ton, wenn ein Objekt unsicher oder ver&amp;loren ist</translation>
     </message>
     <message>
         <source>Stop playing or tracking</source>
@@ -3743,6 +3863,10 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
         <translation>Das Video mit den Masken darüber, H.264, läuft überall.</translation>
     </message>
     <message>
+        <source>Time li&amp;ne</source>
+        <translation>Zeit&amp;leiste</translation>
+    </message>
+    <message>
         <source>To import into a CVAT task of the same video (Upload annotations).</source>
         <translation>Zum Import in eine CVAT-Aufgabe desselben Videos (Upload annotations).</translation>
     </message>
@@ -3755,12 +3879,28 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
         <translation>&amp;Vorwärts verfolgen</translation>
     </message>
     <message>
+        <source>Track back to previous ke&amp;yframe</source>
+        <translation>Zurück bis zum vorigen Ke&amp;yframe verfolgen</translation>
+    </message>
+    <message>
         <source>Track backward no further than here</source>
         <translation>Rückwärts nicht weiter als bis hier verfolgen</translation>
     </message>
     <message>
+        <source>Track backward to the keyframe before</source>
+        <translation>Rückwärts bis zum vorigen Keyframe verfolgen</translation>
+    </message>
+    <message>
         <source>Track forward no further than here</source>
         <translation>Vorwärts nicht weiter als bis hier verfolgen</translation>
+    </message>
+    <message>
+        <source>Track forward to the next keyframe</source>
+        <translation>Vorwärts bis zum nächsten Keyframe verfolgen</translation>
+    </message>
+    <message>
+        <source>Track from the in mark to the out mark</source>
+        <translation>Von der Anfangsmarke bis zur Endmarke verfolgen</translation>
     </message>
     <message>
         <source>Track one frame b&amp;ack</source>
@@ -3777,6 +3917,18 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
     <message>
         <source>Track one frame on</source>
         <translation>Ein Bild weiter verfolgen</translation>
+    </message>
+    <message>
+        <source>Track the frames around this one anew from the keyframes on both sides, and blend the two</source>
+        <translation>Die Bilder um dieses von den Keyframes auf beiden Seiten aus neu verfolgen und beides überblenden</translation>
+    </message>
+    <message>
+        <source>Track the mark&amp;ed range</source>
+        <translation>&amp;Markierten Bereich verfolgen</translation>
+    </message>
+    <message>
+        <source>Track to &amp;next keyframe</source>
+        <translation>Bis zum &amp;nächsten Keyframe verfolgen</translation>
     </message>
     <message>
         <source>Track to the ends again</source>
@@ -4228,6 +4380,14 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
     </message>
 </context><context>
     <name>TransportBar</name>
+    <message>
+        <source>Instant replay</source>
+        <translation>Sofortige Rückschau</translation>
+    </message>
+    <message>
+        <source>Step to where it went wrong, paint, then Space</source>
+        <translation>Dorthin gehen, wo es schiefging, malen, dann Leertaste</translation>
+    </message>
     <message>
         <source>State</source>
         <translation>Zustand</translation>
