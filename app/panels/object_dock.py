@@ -209,7 +209,7 @@ class ObjectDock(QDockWidget):
         area.setFrameShape(QFrame.Shape.NoFrame)
         area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setMinimumWidth(190)
+        area.setMinimumWidth(240)
         area.setAccessibleName(self.tr("Objects"))
         self._area = area
         self.setWidget(area)
