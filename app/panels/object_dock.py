@@ -192,11 +192,11 @@ class ObjectDock(QDockWidget):
         )
         self._empty.setProperty("role", "muted")
         self._empty.setWordWrap(True)
-        self._empty.setSizePolicy(
-            QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred
-        )  # long texts shall not widen
+        policy = self._empty.sizePolicy()
+        policy.setHorizontalPolicy(QSizePolicy.Policy.Ignored)  # a long text shall not widen the dock
+        self._empty.setSizePolicy(policy)
         self._empty.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
-        self._empty.setContentsMargins(10, 8, 10, 8)
+        self._empty.setMargin(8)  # contents margins are lost when the theme changes
         inner = QWidget()
         self._column = QVBoxLayout(inner)
         self._column.setContentsMargins(4, 4, 4, 4)

@@ -151,6 +151,7 @@ def _clipped(root: Any) -> list[str]:
 def take(language: str, theme: str, scale: int, folder: Path) -> None:
     """All pictures of one run, and their sheet."""
     from PIL import Image
+    from PyQt6.QtTest import QTest
     from PyQt6.QtWidgets import QApplication
 
     from app.bridge import EngineBridge
@@ -174,7 +175,7 @@ def take(language: str, theme: str, scale: int, folder: Path) -> None:
         def pump() -> None:
             for _ in range(4):
                 window.bridge.poll()
-                application.processEvents()
+                QTest.qWait(15)  # some things are drawn a moment later
 
         pump()
         small = []
