@@ -300,6 +300,37 @@ def test_a_file_behind_an_address_plays_in_real_time_and_ends(clip: Clip, tmp_pa
             thread.join()
 
 
+@pytest.mark.parametrize("way", ["redirect", "playlist"])
+def test_an_address_does_not_lead_to_files_of_this_machine(clip: Clip, way: str) -> None:
+    film = clip("b_frames.ts")
+
+    class Guide(http.server.BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            if way == "redirect":
+                self.send_response(302)
+                self.send_header("Location", film.as_uri())
+                self.end_headers()
+                return
+            self.send_response(200)
+            self.send_header("Content-Type", "application/vnd.apple.mpegurl")
+            self.end_headers()
+            lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:4", "#EXTINF:3,", film.as_uri(), "#EXTINF:3,", str(film)]
+            self.wfile.write("\n".join([*lines, "#EXT-X-ENDLIST", ""]).encode())
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Guide) as web:
+        thread = threading.Thread(target=web.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            with pytest.raises(SourceError, match=r"cannot be opened|does not answer|no video"):
+                StreamSource(f"http://127.0.0.1:{web.server_address[1]}/list.m3u8", open_timeout_s=0.5, reconnect_s=0)
+        finally:
+            web.shutdown()
+            thread.join()
+
+
 def test_what_is_an_address() -> None:
     for url in ("http://cam/mjpg", "HTTPS://cam", "rtsp://u:p@cam:554/x", "rtmp://a/b", "udp://@:1234", "srt://a:1"):
         assert is_stream_url(url)
