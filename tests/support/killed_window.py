@@ -19,7 +19,7 @@ from app.bridge import EngineBridge
 from app.settings import Settings
 from app.window.main_window import MainWindow
 from engine.runtime.config import EngineConfig
-from engine.runtime.messages import Mode
+from engine.runtime.messages import MaskKind, Mode
 from engine.runtime.session import Session
 from tests.gui.shell.test_with_session import CopyingTracker
 
@@ -40,20 +40,29 @@ def main(source: str, folder: Path) -> None:
     window.opening.open(source)
     canvas, bridge = window.canvas, window.bridge
     until(lambda: canvas.item is not None and session.ready)
+    assert bridge.info is not None
+    width, height = bridge.info.width, bridge.info.height
+
+    def shown() -> int:
+        assert canvas.item is not None
+        return canvas.item.frame.index
+
     for number in range(1, 1000):
         if bridge.live:
+            before = shown()
             bridge.play()
-            until(lambda: bridge.mode is Mode.PREVIEW)
-            QTest.qWait(20)
+            until(lambda before=before: bridge.mode is Mode.PREVIEW and shown() > before)
         else:
             window.tracking.go_to(number % 20)
-            until(lambda number=number: canvas.item.frame.index == number % 20)  # type: ignore[union-attr]
-        start, end = (canvas.from_frame(60 + number % 40, y).toPoint() for y in (50, 60))
+            until(lambda number=number: shown() == number % 20)
+        place = width * (0.3 + number % 40 / 100)
+        start, end = (canvas.from_frame(place, height * share).toPoint() for share in (0.4, 0.6))
         QTest.mousePress(canvas, LEFT, pos=start)
         QTest.mouseMove(canvas, end)
         QTest.mouseRelease(canvas, LEFT, pos=end)
         until(lambda: bridge.mode is Mode.FROZEN and session.project_up_to_date)
-        print(f"done {canvas.item.frame.index}", flush=True)  # type: ignore[union-attr]
+        assert session.mask_at(shown())[1] is MaskKind.KEYFRAME
+        print(f"done {shown()}", flush=True)
         if number % 3 == 0:
             bridge.track()
             QTest.qWait(30)
