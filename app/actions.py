@@ -57,7 +57,12 @@ def _tools() -> tuple[ActionSpec, ...]:
     rows = (
         ("paint", "&Paint", "P", "Paint the selected object with the brush; the right button erases"),
         ("erase", "&Erase", "E", "Take paint away with the brush"),
-        ("polygon", "Poly&gon", "G", "Click around the object; Enter closes the outline, Esc gives up"),
+        (
+            "polygon",
+            "Poly&gon and lasso",
+            "G",
+            "Click around the object or draw around it; Enter closes the outline, Esc gives up",
+        ),
         ("box", "Bo&x", "R", "Drag a rectangle of the selected object"),
         (
             "scribble",
@@ -150,6 +155,15 @@ TABLE: tuple[ActionSpec | MenuSlot, ...] = (
     *_tools(),
     ActionSpec("brush_smaller", "Brush s&maller", ("[",), "Make the brush smaller", "Edit/Tool", section=1),
     ActionSpec("brush_larger", "Brush &larger", ("]",), "Make the brush larger", "Edit/Tool", section=1),
+    ActionSpec(
+        "pen_pressure",
+        "Pen p&ressure sizes the brush",
+        (),
+        "Let the pressure of a pen make the brush larger and smaller",
+        "Edit/Tool",
+        checkable=True,
+        section=1,
+    ),
     ActionSpec("new_object", "&New object", ("N",), "Add an object and paint it", "Object", "plus"),
     ActionSpec(
         "delete_object", "&Delete object", ("Delete",), "Remove the selected object from every frame", "Object", "trash"
@@ -170,9 +184,38 @@ TABLE: tuple[ActionSpec | MenuSlot, ...] = (
     ActionSpec("track_backward", "Track &backward", ("B",), "Carry the masks to the start", "Track", "track_backward"),
     ActionSpec("step_forward", "Track one frame for&ward", (".",), "Track one frame on", "Track", "step_forward"),
     ActionSpec("step_backward", "Track one frame b&ack", (",",), "Track one frame back", "Track", "step_backward"),
+    ActionSpec(
+        "track_to_keyframe", "Track to &next keyframe", ("Shift+F",), "Track forward to the next keyframe", "Track"
+    ),
+    ActionSpec(
+        "track_back_to_keyframe",
+        "Track back to previous ke&yframe",
+        ("Shift+B",),
+        "Track backward to the keyframe before",
+        "Track",
+    ),
+    ActionSpec(
+        "track_range", "Track the mark&ed range", ("Ctrl+Shift+F",), "Track from the in mark to the out mark", "Track"
+    ),
+    ActionSpec(
+        "retrack",
+        "Re-track between keyframes",
+        ("Shift+K",),
+        "Track the frames around this one anew from the keyframes on both sides, and blend the two",
+        "Track",
+    ),
     ActionSpec("stop", "&Stop", ("Ctrl+.",), "Stop playing or tracking", "Track", "stop"),
     ActionSpec(
         "freeze", "Free&ze live picture", ("Z",), "Hold the live picture to paint on it", "Track", "freeze", True
+    ),
+    ActionSpec(
+        "replay",
+        "Instant replay",
+        ("Shift+Z",),
+        "See the last seconds of a live picture again, and correct them",
+        "Track",
+        "",
+        True,
     ),
     ActionSpec(
         "record", "&Record…", ("Ctrl+R",), "Write every tracked live frame to a folder", "Track", "record", True
@@ -197,10 +240,20 @@ TABLE: tuple[ActionSpec | MenuSlot, ...] = (
     ActionSpec("to_start", "&Start", ("Home",), "The first frame", "Track/Go to", "to_start"),
     ActionSpec("to_end", "En&d", ("End",), "The last frame", "Track/Go to", "to_end"),
     ActionSpec(
-        "lost_sound",
-        "Sound when an object is &lost",
+        "retrack_auto",
+        "Re-trac&k after corrections",
         (),
-        "Make a sound when a live object is lost",
+        "Once a correction is painted, track the frames up to the keyframes beside it anew",
+        "Track",
+        "",
+        True,
+        section=2,
+    ),
+    ActionSpec(
+        "lost_sound",
+        "Sound when an object is unsure or &lost",
+        (),
+        "Make a sound when a live object becomes unsure or is lost",
         "Track",
         "",
         True,
@@ -214,6 +267,19 @@ TABLE: tuple[ActionSpec | MenuSlot, ...] = (
     ActionSpec("zoom_out", "Zoom &out", ("Ctrl+-",), "Make the picture smaller", "View", "zoom_out"),
     ActionSpec("zoom_fit", "&Fit to window", ("Ctrl+0",), "Show the whole picture", "View", "fit"),
     ActionSpec("zoom_100", "&Actual size", ("Ctrl+1",), "One picture pixel per screen pixel", "View", "actual"),
+    MenuSlot("time_line", "Time li&ne", "View", section=1),
+    ActionSpec("timeline_in", "&Magnify", ("=", "+"), "Show fewer frames on the time line", "View/Time line"),
+    ActionSpec("timeline_out", "&Reduce", ("-",), "Show more frames on the time line", "View/Time line"),
+    ActionSpec("timeline_fit", "&All frames", ("\\",), "Show every frame on the time line", "View/Time line"),
+    ActionSpec(
+        "show_thumbnails",
+        "Small &pictures",
+        ("Ctrl+Shift+T",),
+        "Show small pictures of the frames below the time line",
+        "View/Time line",
+        "",
+        True,
+    ),
     ActionSpec(
         "hide_overlay", "&Hide overlay", ("H",), "See the picture without its mask", "View", "eye", True, section=1
     ),
@@ -266,7 +332,8 @@ ACTIONS: tuple[ActionSpec, ...] = tuple(entry for entry in TABLE if isinstance(e
 # Held down, these go on; everything else happens once per press.
 _REPEATING = frozenset(
     ("frame_previous", "frame_next", "frame_back_10", "frame_on_10", "step_forward", "step_backward", "undo", "redo",
-     "brush_smaller", "brush_larger", "opacity_less", "opacity_more", "zoom_in", "zoom_out")
+     "brush_smaller", "brush_larger", "opacity_less", "opacity_more", "zoom_in", "zoom_out",
+     "timeline_in", "timeline_out")
 )  # fmt: skip
 
 MOUSE: tuple[tuple[str, str], ...] = (
@@ -276,10 +343,11 @@ MOUSE: tuple[tuple[str, str], ...] = (
     ("Shift + middle click", "Select an object"),
     ("Middle drag, Space + drag", "Move the picture"),
     ("Wheel", "Zoom at the pointer"),
-    ("Ctrl + wheel", "Brush size"),
-    ("Enter, Esc, Backspace", "Polygon, smart scribble: finish, give up, one corner or stroke back"),
+    ("Ctrl + wheel", "Brush size, or tolerance of the fill"),
+    ("Enter, Esc, Backspace", "Polygon, lasso, smart scribble: finish, give up, one step back"),
     ("Left, right, Shift + drag", "Smart scribble: inside, outside, a box around the object"),
     ("Drag on the time line", "Go to a frame"),
+    ("Ctrl + wheel on the time line", "Magnify it; the wheel alone and the middle button move it"),
     ("Drop on the window", "Open it; a PNG mask is used as mask"),
 )
 

@@ -43,7 +43,8 @@ class NoticeItem(QFrame):
         self._message = QLabel()
         self._message.setProperty("role", "heading")
         self._way_out = QLabel(notice.way_out)
-        self._way_out.setVisible(bool(notice.way_out))
+        if not notice.way_out:  # to show it here, before it has a parent, would open a window that takes the keyboard
+            self._way_out.hide()
         for label in (self._message, self._way_out):
             label.setTextFormat(Qt.TextFormat.PlainText)
             label.setWordWrap(True)

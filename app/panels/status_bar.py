@@ -65,7 +65,7 @@ class StatusBar(QStatusBar):
         self._busy.setFixedSize(60, 6)
         self._busy.setTextVisible(False)
         self._busy.setAccessibleName(self.tr("Engine is starting"))
-        self._loading = self._trouble = ""
+        self._loading = self._trouble = self._hint = ""
         self._progress = QLabel()
         self._progress.setAccessibleName(self.tr("Engine"))
         self._make_figures()
@@ -186,9 +186,14 @@ class StatusBar(QStatusBar):
         text = self.tr(" · below %1 fps") if quality.holds is False else self.tr(" · for %1 fps")
         return text.replace("%1", rate), why
 
+    def show_hint(self, text: str) -> None:
+        """What to do next with the tool in hand, "" for nothing."""
+        self._hint = text
+        self._tell()
+
     def _tell(self) -> None:
-        """Trouble comes before loading; both only as long as they last."""
-        text = self._trouble or self._loading
+        """Trouble comes before loading, and that before hints; each only as long as it lasts."""
+        text = self._trouble or self._loading or self._hint
         self._progress.setText(text)
         self._progress.setVisible(bool(text))
         self._fit()

@@ -48,6 +48,14 @@ class LooksController(QObject):
         canvas.set_brush_radius(settings.brush_radius)
         options.show_brush_radius(canvas.brush_radius)
         self.set_opacity(settings.overlay_opacity)
+        canvas.tool_changed.connect(options.show_tool)
+        options.show_tool(canvas.tool)
+        canvas.set_fill_tolerance(settings.fill_tolerance)
+        options.show_tolerance(canvas.fill_tolerance)
+        canvas.fill_tolerance_changed.connect(self._on_tolerance)
+        options.tolerance_changed.connect(canvas.set_fill_tolerance)
+        actions["pen_pressure"].setChecked(settings.pen_pressure)
+        self._size_by_pressure(settings.pen_pressure)
         themes.changed.connect(self._on_theme)
 
     def _connect_actions(self) -> None:
@@ -57,6 +65,7 @@ class LooksController(QObject):
         on("zoom_fit", canvas.zoom_fit)
         on("zoom_100", canvas.zoom_100)
         self._actions.on_switch("hide_overlay", lambda hidden: canvas.set_overlay_visible(not hidden))
+        self._actions.on_switch("pen_pressure", self._size_by_pressure)
         on("opacity_less", lambda: self.set_opacity(canvas.overlay_opacity - _OPACITY_STEP))
         on("opacity_more", lambda: self.set_opacity(canvas.overlay_opacity + _OPACITY_STEP))
         for percent in (25, 50, 75, 100):
@@ -67,6 +76,14 @@ class LooksController(QObject):
         self._dock.visibilityChanged.connect(lambda _shown: self._show_dock_state())
         self._actions.on_switch("full_screen", self._full_screen)
         self._actions[f"theme_{self._settings.theme}"].setChecked(True)
+
+    def _on_tolerance(self, tolerance: int) -> None:
+        self._settings.fill_tolerance = tolerance
+        self._options.show_tolerance(tolerance)
+
+    def _size_by_pressure(self, wanted: bool) -> None:
+        self._settings.pen_pressure = wanted
+        self._canvas.set_pressure_sizes_brush(wanted)
 
     def start(self) -> None:
         """Apply the remembered theme. Last, when everything that listens is there."""

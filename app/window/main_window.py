@@ -37,8 +37,11 @@ from app.window.motion import MotionController
 from app.window.opening import OpeningController
 from app.window.output import OutputController
 from app.window.projects import ProjectController
+from app.window.replaying import ReplayController
+from app.window.retracking import RetrackController
 from app.window.scribbling import ScribbleController
 from app.window.states import StatesController
+from app.window.timeline_control import TimelineController
 from app.window.tracking import TrackingController
 from engine.runtime.config import EngineConfig
 from engine.runtime.messages import Notice
@@ -116,6 +119,9 @@ class MainWindow(QMainWindow):
         self.editing = EditingController(bridge, actions, canvas, self.objects)
         self.scribbling = ScribbleController(bridge, canvas)
         self.tracking = TrackingController(bridge, actions, canvas, self.transport, self.timeline)
+        self.replaying = ReplayController(bridge, actions, self.timeline)
+        self.timeline_control = TimelineController(bridge, actions, self.timeline, settings)
+        self.retracking = RetrackController(bridge, actions, canvas, self.timeline, self.tracking, settings)
         self.states = StatesController(bridge, actions, self.object_dock, self.timeline, settings, self.tracking.go_to)
         self.engine_menu = EngineMenu(self.menus, bridge, settings, config, self)
         self.projects = ProjectController(
@@ -138,6 +144,7 @@ class MainWindow(QMainWindow):
         for controller in (
             self.editing,
             self.tracking,
+            self.retracking,
             self.states,
             self.projects,
             self.output,
@@ -146,6 +153,7 @@ class MainWindow(QMainWindow):
             self.scribbling,
         ):
             controller.notice.connect(self.notices.show_notice)
+        self.canvas.hint_changed.connect(self.status.show_hint)
         bridge.source_opened.connect(self._on_source_opened)
         bridge.source_closed.connect(lambda: self._on_source_closed())
         bridge.progress.connect(self.status.show_progress)
@@ -258,6 +266,7 @@ class MainWindow(QMainWindow):
         self.settings.window_state = self.saveState()
         self.settings.sync()
         self.hide()  # what follows may take a moment
+        self.timeline.thumbnails.reader.close()
         # Who was not asked has not let go of the work.
         self.stopped_in_time = self.bridge.shutdown(SHUTDOWN_S, keep_unsaved=not self._asks_before_closing)
         if not self.stopped_in_time:
