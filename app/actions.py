@@ -105,6 +105,9 @@ TABLE: tuple[ActionSpec | MenuSlot, ...] = (
     ActionSpec("open_project", "Open &project…", ("Ctrl+P",), "Go on with saved work", "File"),
     MenuSlot("cameras", "Open &camera", "File"),
     ActionSpec("open_stream", "Open &stream URL…", ("Ctrl+L",), "Open an RTSP or HTTP stream", "File", "stream"),
+    ActionSpec(
+        "open_screen", "Open scree&n region…", ("Ctrl+Shift+L",), "Track in a part of the screen", "File", "stream"
+    ),
     MenuSlot("recent", "Open &recent", "File"),
     ActionSpec("open_demo", "Try the &demo", (), "Open the bundled clip with its mask and track it", "File", "demo"),
     ActionSpec(

@@ -18,7 +18,7 @@ _MAX_NAME = 30
 
 def short_name(uri: str) -> str:
     """The part of a source's address people know it by."""
-    name = uri if "://" in uri or uri.startswith("camera:") else Path(uri).name or uri
+    name = uri if "://" in uri or uri.startswith(("camera:", "screen:")) else Path(uri).name or uri
     return name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME // 2]}…{name[-_MAX_NAME // 2 :]}"
 
 

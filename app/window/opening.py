@@ -19,6 +19,7 @@ from app.window.asking import ask
 from app.window.cameras import CameraMenu
 from app.window.drops import Drop, DropKind, interpret
 from app.window.editing import EditingController
+from engine.errors import SourceError
 from engine.project.state import is_project
 from engine.runtime.messages import DisplayItem, Notice, Severity
 from engine.video.source import SourceInfo
@@ -63,6 +64,7 @@ class OpeningController(QObject):
         on("open_video", self.ask_video)
         on("open_folder", self.ask_folder)
         on("open_stream", self.ask_stream)
+        on("open_screen", self.ask_screen)
         on("open_demo", self.open_demo)
         on("import_mask", self.ask_mask)
         on("close_source", self.close_source)
@@ -122,6 +124,17 @@ class OpeningController(QObject):
         dialog = StreamDialog(self._window)
         if dialog.exec() == StreamDialog.DialogCode.Accepted:
             self.open(dialog.url)
+
+    def ask_screen(self) -> None:
+        from app.dialogs.screen_dialog import ScreenDialog  # OpenCV comes with it
+
+        try:
+            dialog = ScreenDialog(self._window)
+        except SourceError as error:
+            self.notice.emit(Notice(Severity.ERROR, error.message, error.way_out))
+            return
+        if dialog.exec() == ScreenDialog.DialogCode.Accepted:
+            self.open(dialog.uri)
 
     def ask_mask(self) -> None:
         path, _ = QFileDialog.getOpenFileName(

@@ -412,6 +412,10 @@
         <translation>Wählen Sie eine andere Quelle.</translation>
     </message>
     <message>
+        <source>Choose one inside it, of at least {0} x {1} pixels.</source>
+        <translation>Wählen Sie einen darin, mindestens {0} x {1} Pixel groß.</translation>
+    </message>
+    <message>
         <source>Choose one of {0}.</source>
         <translation>Wählen Sie eines von {0}.</translation>
     </message>
@@ -506,6 +510,10 @@
     <message>
         <source>It is not opened; use a copy.</source>
         <translation>Es wird nicht geöffnet; verwenden Sie eine Kopie.</translation>
+    </message>
+    <message>
+        <source>It takes a screen of X11, Windows or macOS, and the permission to record it; Wayland has none to give.</source>
+        <translation>Nötig sind ein Bildschirm unter X11, Windows oder macOS und die Erlaubnis, ihn aufzunehmen; Wayland erteilt keine.</translation>
     </message>
     <message>
         <source>It takes: {0}.</source>
@@ -764,6 +772,10 @@
         <translation>Ray ist nicht installiert.</translation>
     </message>
     <message>
+        <source>Reading the screen needs the package mss.</source>
+        <translation>Um den Bildschirm zu lesen, wird das Paket mss gebraucht.</translation>
+    </message>
+    <message>
         <source>Record a live source instead.</source>
         <translation>Zeichnen Sie stattdessen eine Live-Quelle auf.</translation>
     </message>
@@ -798,6 +810,10 @@
     <message>
         <source>Run it again while the computer has less to do.</source>
         <translation>Versuchen Sie es erneut, wenn der Rechner weniger zu tun hat.</translation>
+    </message>
+    <message>
+        <source>Run: pip install mss</source>
+        <translation>Führen Sie aus: pip install mss</translation>
     </message>
     <message>
         <source>Run: pip install onnx</source>
@@ -1108,6 +1124,10 @@
         <translation>Der Bereich {0} bis {1} enthält kein Bild.</translation>
     </message>
     <message>
+        <source>The screen cannot be read ({0}).</source>
+        <translation>Der Bildschirm kann nicht gelesen werden ({0}).</translation>
+    </message>
+    <message>
         <source>The video in {0} uses a codec that is not supported.</source>
         <translation>Das Video in {0} verwendet einen nicht unterstützten Codec.</translation>
     </message>
@@ -1248,6 +1268,10 @@
         <translation>Es gibt kein Rezept namens {0}.</translation>
     </message>
     <message>
+        <source>There is no screen {0}.</source>
+        <translation>Es gibt keinen Bildschirm {0}.</translation>
+    </message>
+    <message>
         <source>There is no {0}:{1}.</source>
         <translation>Es gibt kein {0}:{1}.</translation>
     </message>
@@ -1384,6 +1408,10 @@
         <translation>Schreiben Sie einen Pfad pro Zeile hinein.</translation>
     </message>
     <message>
+        <source>Write screen:0, or screen:0:LEFT,TOP,WIDTH,HEIGHT in pixels.</source>
+        <translation>Schreiben Sie screen:0 oder screen:0:LINKS,OBEN,BREITE,HÖHE in Pixeln.</translation>
+    </message>
+    <message>
         <source>You may not read {0}.</source>
         <translation>Sie dürfen {0} nicht lesen.</translation>
     </message>
@@ -1414,6 +1442,10 @@
     <message>
         <source>the other side ended the stream</source>
         <translation>die Gegenseite hat den Stream beendet</translation>
+    </message>
+    <message>
+        <source>the screen cannot be read: {0}</source>
+        <translation>der Bildschirm kann nicht gelesen werden: {0}</translation>
     </message>
     <message>
         <source>what it sends cannot be decoded</source>
@@ -1510,6 +1542,10 @@
     <message>
         <source>{0} does not fit the network {1} ({2}).</source>
         <translation>{0} passt nicht zum Netz {1} ({2}).</translation>
+    </message>
+    <message>
+        <source>{0} does not name a screen.</source>
+        <translation>{0} bezeichnet keinen Bildschirm.</translation>
     </message>
     <message>
         <source>{0} ends at frame {1}.</source>
@@ -1646,6 +1682,10 @@
     <message>
         <source>{0} is no longer connected.</source>
         <translation>{0} ist nicht mehr verbunden.</translation>
+    </message>
+    <message>
+        <source>{0} is no part of the screen, which has {1} x {2} pixels.</source>
+        <translation>{0} ist kein Teil des Bildschirms, der {1} x {2} Pixel hat.</translation>
     </message>
     <message>
         <source>{0} is not a file.</source>
@@ -2523,6 +2563,32 @@ Malen Sie auf das Bild: Der erste Strich legt Objekt 1 an. N fügt ein weiteres 
     <message>
         <source>Track &gt; Re-track between keyframes does it, from both sides.</source>
         <translation>Verfolgen &gt; Zwischen Keyframes neu verfolgen erledigt das, von beiden Seiten.</translation>
+    </message>
+</context><context>
+    <name>ScreenDialog</name>
+    <message>
+        <source>Open screen region</source>
+        <translation>Bildschirmbereich öffnen</translation>
+    </message>
+    <message>
+        <source>Screen</source>
+        <translation>Bildschirm</translation>
+    </message>
+    <message>
+        <source>Screen %1</source>
+        <translation>Bildschirm %1</translation>
+    </message>
+    <message>
+        <source>Picture of the screen</source>
+        <translation>Bild des Bildschirms</translation>
+    </message>
+    <message>
+        <source>The whole screen. Drag a rectangle to track in a part of it.</source>
+        <translation>Der ganze Bildschirm. Ziehen Sie ein Rechteck auf, um in einem Teil zu verfolgen.</translation>
+    </message>
+    <message>
+        <source>%1 x %2 pixels</source>
+        <translation>%1 x %2 Pixel</translation>
     </message>
 </context><context>
     <name>ScribbleController</name>
@@ -3503,6 +3569,10 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
         <translation>Öffnen; eine PNG-Maske wird als Maske verwendet</translation>
     </message>
     <message>
+        <source>Open scree&amp;n region…</source>
+        <translation>Bildschir&amp;mbereich öffnen …</translation>
+    </message>
+    <message>
         <source>Open the bundled clip with its mask and track it</source>
         <translation>Den mitgelieferten Clip mit seiner Maske öffnen und verfolgen</translation>
     </message>
@@ -3901,6 +3971,10 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
     <message>
         <source>Track from the in mark to the out mark</source>
         <translation>Von der Anfangsmarke bis zur Endmarke verfolgen</translation>
+    </message>
+    <message>
+        <source>Track in a part of the screen</source>
+        <translation>In einem Teil des Bildschirms verfolgen</translation>
     </message>
     <message>
         <source>Track one frame b&amp;ack</source>

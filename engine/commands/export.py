@@ -157,9 +157,10 @@ class _Interrupt:
 def _refuse_live(source: str) -> None:
     from engine.video.open import CAMERA_PREFIX
     from engine.video.paced import PREFIX as LIVE_PREFIX
+    from engine.video.screen import PREFIX as SCREEN_PREFIX
     from engine.video.stream import is_stream_url
 
-    if source.startswith((CAMERA_PREFIX, LIVE_PREFIX)) or is_stream_url(source):
+    if source.startswith((CAMERA_PREFIX, LIVE_PREFIX, SCREEN_PREFIX)) or is_stream_url(source):
         raise ArgumentError("Only video files and folders can be exported.", "Record the live source to a file first.")
 
 

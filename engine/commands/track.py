@@ -14,7 +14,10 @@ EXIT_DONE, EXIT_FAILURES, EXIT_INTERRUPTED = 0, 2, 130
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "input", nargs="?", metavar="INPUT", help="video file, folder of frames, camera:N, stream address, or live:FILE"
+        "input",
+        nargs="?",
+        metavar="INPUT",
+        help="video, folder of frames, camera:N, stream address, screen:N, live:FILE",
     )
     parser.add_argument("--mask", type=Path, metavar="PNG", help="objects in the first frame")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for one palette PNG per frame")

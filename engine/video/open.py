@@ -13,6 +13,8 @@ from engine.video.file import VideoFileSource
 from engine.video.folder import IMAGE_SUFFIXES, ImageFolderSource
 from engine.video.paced import PREFIX as LIVE_PREFIX
 from engine.video.paced import PacedFileSource
+from engine.video.screen import PREFIX as SCREEN_PREFIX
+from engine.video.screen import ScreenSource, ScreenSpec
 from engine.video.source import FrameSource
 from engine.video.stream import StreamSource, is_stream_url
 
@@ -32,8 +34,9 @@ def open_source(spec: str | Path | int) -> FrameSource:
 
     Args:
         spec: a camera (0, "0", "camera:0", "camera:NAME" or its plain name), the address of a stream (http, https,
-            rtsp, rtmp, udp ...), "live:PATH" (a video file played like a camera), a video file, an image file, a
-            folder of images, a project with pictures of its own, or a file:// address of one of these.
+            rtsp, rtmp, udp ...), a screen ("screen:0") or a part of it ("screen:0:LEFT,TOP,WIDTH,HEIGHT"), "live:PATH"
+            (a video file played like a camera), a video file, an image file, a folder of images, a project with
+            pictures of its own, or a file:// address of one of these.
 
     Raises:
         SourceError: with one clear sentence and the way out.
@@ -45,6 +48,8 @@ def open_source(spec: str | Path | int) -> FrameSource:
     text = spec.strip()
     if text.startswith(CAMERA_PREFIX):
         return _open_camera(text.removeprefix(CAMERA_PREFIX))
+    if text.startswith(SCREEN_PREFIX):
+        return ScreenSource(ScreenSpec.parse(text))
     if text.startswith(LIVE_PREFIX):
         return PacedFileSource(Path(text.removeprefix(LIVE_PREFIX)).expanduser())
     if text.startswith("file://"):
