@@ -33,6 +33,7 @@ from engine.runtime.messages import (
     Notice,
     ObjectsChanged,
     ProjectChanged,
+    ReplayChanged,
     Scribbled,
     Severity,
     ShownVoter,
@@ -75,6 +76,7 @@ class FakeSession:
         self._info: SourceInfo | None = None
         self._mode = Mode.EMPTY
         self._generation = 0
+        self.replay_frames: tuple[int, ...] = (3, 5, 6, 9)
         self._position = 0
         self._masks: dict[int, tuple[Mask, MaskKind]] = {}
         self._ids: tuple[int, ...] = ()
@@ -226,6 +228,14 @@ class FakeSession:
         self.calls.append(("step", direction))
         self._propagate(self._position + direction)
         self._show(self._position + direction)
+
+    def replay(self) -> None:
+        self.calls.append(("replay",))
+        self._set_mode(Mode.FROZEN)
+        self._events.append(ReplayChanged(tuple((index, index / 30) for index in self.replay_frames)))
+
+    def retrack(self, index: int | None = None) -> None:
+        self.calls.append(("retrack", index))
 
     def pause(self) -> None:
         self.calls.append(("pause",))
