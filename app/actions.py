@@ -9,6 +9,7 @@ from PyQt6.QtCore import QObject, Qt
 from PyQt6.QtGui import QAction, QActionGroup, QKeySequence
 from PyQt6.QtWidgets import QWidget
 
+from app.i18n import told
 from app.settings import Settings
 
 
@@ -40,7 +41,7 @@ class ActionSpec:
 
     @property
     def plain_text(self) -> str:
-        return self.text.replace("&", "").rstrip("…")
+        return told(self.text).replace("&", "").rstrip("…")
 
 
 @dataclass(frozen=True)
@@ -312,6 +313,12 @@ TABLE: tuple[ActionSpec | MenuSlot, ...] = (
     ActionSpec("theme_system", "As the &system", (), "Follow the system's theme", "View/Theme", "", True, "theme"),
     ActionSpec("theme_light", "&Light", (), "Light window", "View/Theme", "", True, "theme"),
     ActionSpec("theme_dark", "&Dark", (), "Dark window", "View/Theme", "", True, "theme"),
+    MenuSlot("language", "Lan&guage", "View", section=2),
+    ActionSpec(
+        "language_system", "As the &system", (), "Follow the system's language", "View/Language", "", True, "lang"
+    ),
+    ActionSpec("language_en", "&English", (), "English from the next start on", "View/Language", "", True, "lang"),
+    ActionSpec("language_de", "&Deutsch", (), "German from the next start on", "View/Language", "", True, "lang"),
     ActionSpec("full_screen", "F&ull screen", ("F11",), "Use the whole screen", "View", "", True, section=3),
     MenuSlot("model", "&Model", "Engine"),
     MenuSlot("working_size", "&Working size", "Engine"),
@@ -321,6 +328,7 @@ TABLE: tuple[ActionSpec | MenuSlot, ...] = (
     MenuSlot("recipe", "&Recipe", "Engine"),
     ActionSpec("keys", "&Keys and mouse", ("F1",), "Every key and mouse button on one sheet", "Help", "keyboard"),
     ActionSpec("remap_keys", "Chan&ge keys…", (), "Give the actions keys of your own", "Help"),
+    ActionSpec("tour", "&First steps", (), "Show the three first steps again", "Help"),
     ActionSpec(
         "diagnostics", "&Diagnostics…", (), "What this machine offers, to copy into a report", "Help", section=1
     ),
@@ -352,8 +360,17 @@ MOUSE: tuple[tuple[str, str], ...] = (
 )
 
 
+MENU_TITLES = {"File": "&File", "Edit": "&Edit", "Object": "&Object", "Track": "&Track", "View": "&View",
+               "Engine": "E&ngine", "Help": "&Help"}  # fmt: skip
+
+
 def top_group(entry: ActionSpec | MenuSlot) -> str:
     return entry.group.split("/")[0]
+
+
+def group_title(entry: ActionSpec | MenuSlot) -> str:
+    """The menu an entry is in, in the user's language."""
+    return told(MENU_TITLES[top_group(entry)]).replace("&", "")
 
 
 def native_key(key: str) -> str:
@@ -382,7 +399,7 @@ class Actions(QObject):
         self._actions: dict[str, QAction] = {}
         groups: dict[str, QActionGroup] = {}
         for spec in ACTIONS:
-            action = QAction(spec.text, window)
+            action = QAction(told(spec.text), window)
             action.setObjectName(spec.id)
             action.setCheckable(spec.checkable)
             action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
@@ -424,4 +441,4 @@ class Actions(QObject):
             action = self._actions[spec.id]
             action.setShortcuts([QKeySequence(key) for key in keys])
             shown = f" ({native_key(keys[0])})" if keys else ""
-            action.setToolTip(f"{spec.plain_text}{shown}\n{spec.tip}")
+            action.setToolTip(f"{spec.plain_text}{shown}\n{told(spec.tip)}")

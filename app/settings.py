@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PyQt6.QtCore import QByteArray, QSettings
 
+from app.i18n import LANGUAGES
 from engine.export.formats import DEFAULT_FORMAT, FORMATS
 
 MAX_RECENT = 10
@@ -73,6 +74,25 @@ class Settings:
     @theme.setter
     def theme(self, value: str) -> None:
         self._store.setValue("view/theme", value)
+
+    @property
+    def language(self) -> str:
+        """One of `app.i18n.LANGUAGES`; it counts from the next start on."""
+        value = self._text("view/language", "system")
+        return value if value in LANGUAGES else "system"
+
+    @language.setter
+    def language(self, value: str) -> None:
+        self._store.setValue("view/language", value)
+
+    @property
+    def tour_seen(self) -> bool:
+        """The first steps were shown, or skipped."""
+        return self._text("view/tour_seen", "false") == "true"
+
+    @tour_seen.setter
+    def tour_seen(self, value: bool) -> None:
+        self._store.setValue("view/tour_seen", "true" if value else "false")
 
     # -- painting ----------------------------------------------------------------------------------------------
     @property

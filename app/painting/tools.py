@@ -148,7 +148,7 @@ class BrushTool(_Base):
 
     def press(self, event: ToolEvent) -> None:
         erase = event.erase or self.always_erases
-        text = self._edit.tr("Erase") if erase else self._edit.tr("Paint")
+        text = translate("Tools", "Erase") if erase else translate("Tools", "Paint")
         self._edit.begin_stroke(
             text, event.object_id, event.radius, erase, event.x, event.y, everything=erase and event.shift
         )
@@ -201,7 +201,7 @@ class BoxTool(_Base):
             return
         region = raster.box((first.x, first.y), (event.x, event.y), *self._size)
         if region is not None:
-            text = self._edit.tr("Erase box") if first.erase else self._edit.tr("Box")
+            text = translate("Tools", "Erase box") if first.erase else translate("Tools", "Box")
             self._edit.apply_region(text, region, first.object_id, first.erase, first.erase and first.shift)
 
     def cancel(self) -> None:
@@ -306,7 +306,7 @@ class PolygonTool(_Base):
             return
         region = raster.polygon(points, *self._size)
         if region is not None:
-            text = self._edit.tr("Erase polygon") if first.erase else self._edit.tr("Polygon")
+            text = translate("Tools", "Erase polygon") if first.erase else translate("Tools", "Polygon")
             self._edit.apply_region(text, region, first.object_id, first.erase, first.erase and first.shift)
 
     def paint_preview(self, painter: QPainter, to_view: ToView) -> None:
@@ -346,14 +346,14 @@ class FillTool(_Base):
         if event.erase:
             if mask[y, x] == event.object_id or (event.shift and mask[y, x]):
                 piece = raster.same_label(mask, x, y)
-                self._edit.apply_region(self._edit.tr("Erase piece"), piece, event.object_id, True, event.shift)
+                self._edit.apply_region(translate("Tools", "Erase piece"), piece, event.object_id, True, event.shift)
             return
         region = (
             raster.same_label(mask, x, y)
             if event.shift
             else raster.similar_colour(frame.rgb, mask, x, y, event.tolerance)
         )
-        self._edit.apply_region(self._edit.tr("Fill"), region, event.object_id)
+        self._edit.apply_region(translate("Tools", "Fill"), region, event.object_id)
 
 
 TOOLS: tuple[type[BrushTool] | type[BoxTool] | type[PolygonTool] | type[FillTool], ...] = (

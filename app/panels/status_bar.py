@@ -6,6 +6,7 @@ from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QResizeEvent
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QSizePolicy, QStatusBar, QWidget
 
+from app.i18n import told
 from engine.runtime.messages import EngineProgress, LiveQuality, StatsSnapshot, WorkerState
 from engine.video.source import SourceInfo
 
@@ -138,7 +139,7 @@ class StatusBar(QStatusBar):
 
     def show_progress(self, progress: EngineProgress | None) -> None:
         """What the engine is loading; nothing once it is ready."""
-        self._loading = progress.text if progress is not None and not progress.ready else ""
+        self._loading = told(progress.text) if progress is not None and not progress.ready else ""
         self._busy.setVisible(bool(self._loading))
         self._tell()
         if progress is not None and progress.ready:
@@ -170,7 +171,7 @@ class StatusBar(QStatusBar):
         if faulted:
             self._trouble = self.tr("Stopped working: %1").replace("%1", ", ".join(faulted))
         else:
-            self._trouble = stats.source_status
+            self._trouble = told(stats.source_status)
         self._tell()
 
     def _quality(self, quality: LiveQuality | None) -> tuple[str, str]:

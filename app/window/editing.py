@@ -13,7 +13,7 @@ from PyQt6.QtWidgets import QWidget
 from app.actions import Actions
 from app.bridge import EngineBridge
 from app.canvas.canvas import Canvas
-from app.i18n import translate
+from app.i18n import told, translate
 from app.state.objects import ObjectList
 from app.window import clipboard
 from app.window.asking import ask
@@ -138,7 +138,9 @@ class EditingController(QObject):
             ("redo", edit.can_redo, edit.redo_text, self.tr("&Redo")),
         ):
             self._actions[action_id].setEnabled(can)
-            self._actions[action_id].setText(f"{word} {text[:1].lower()}{text[1:]}" if can and text else word)
+            step = translate("EditingController", "{undo_or_redo} {step}")
+            small = f"{text[:1].lower()}{text[1:]}" if step.startswith("{undo_or_redo} ") else text
+            self._actions[action_id].setText(step.format(undo_or_redo=word, step=small) if can and text else word)
 
     # -- objects -----------------------------------------------------------------------------------------------
     def new_object(self) -> None:
@@ -265,7 +267,7 @@ class EditingController(QObject):
             parent,
             self.tr("Resize mask"),
             translate("EditingController", "{name} has another size than the video.").format(name=name),
-            error.message,
+            told(error.message),
             [self.tr("&Resize it"), self.tr("Cancel")],
         )
         return answer == 0

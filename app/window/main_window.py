@@ -22,6 +22,7 @@ from app.panels.object_dock import ObjectDock
 from app.panels.status_bar import StatusBar
 from app.panels.timeline import Timeline
 from app.panels.tool_bars import ToolBar, ToolOptions
+from app.panels.tour import Tour
 from app.panels.transport_bar import TransportBar
 from app.panels.welcome import Welcome
 from app.settings import Settings
@@ -103,6 +104,7 @@ class MainWindow(QMainWindow):
         column.addWidget(self.timeline)
         self.setCentralWidget(central)
         self.notices = NoticeStack(self.stage, theme)
+        self.tour = Tour(self.stage)
         self.drop_hint = DropHint(central, theme)
         self.tool_options = ToolOptions(actions)
         self.tool_bar = ToolBar(actions, self.canvas.tool_names)
@@ -151,6 +153,7 @@ class MainWindow(QMainWindow):
             self.opening,
             self.explaining,
             self.scribbling,
+            self.looks,
         ):
             controller.notice.connect(self.notices.show_notice)
         self.canvas.hint_changed.connect(self.status.show_hint)
@@ -170,6 +173,9 @@ class MainWindow(QMainWindow):
         on("quit", self.close)
         on("keys", self._show_keys)
         on("remap_keys", lambda: KeyEditor(self.actions_table, self).exec())
+        on("tour", self.tour.begin)
+        self.tour.finished.connect(lambda: setattr(self.settings, "tour_seen", True))
+        bridge.source_opened.connect(lambda _info: self.tour.opened())
         on("diagnostics", self._show_diagnostics)
         on("about", lambda: AboutDialog(self).exec())
 
