@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from engine.errors import MaskError
+from engine.propagation.affinity import strongest_votes
 from engine.propagation.grid import pool_cells
 from engine.propagation.memory import Slot
 from engine.propagation.propagator import Propagator, keyframe_voices
@@ -146,6 +147,9 @@ def trace_cell(
         weight = (whole - whole.max()).exp()
         mass = 1.0
     else:
+        if recipe.top_k:
+            votes = logit + log_prior
+            logit = logit.masked_fill(votes < strongest_votes(votes.reshape(1, -1), recipe.top_k), float("-inf"))
         weight = logit.flatten().softmax(0).reshape(logit.shape) * log_prior.exp()
         mass = float(weight.sum())
     weight = weight * voice

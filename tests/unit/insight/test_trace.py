@@ -27,6 +27,7 @@ RECIPES = {
     "pooled": replace(ROBUST, pool_recent=2, pool_keyframes=2),
     "pooled, no window": replace(ROBUST, window=None, pool_recent=2, pool_keyframes=2),
     "paper": replace(PAPER, cosine=True, logit_scale=None),
+    "few voters": replace(PAPER, cosine=True, logit_scale=None, top_k=20),
 }
 
 
