@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 
 from models.logits import Upsampling
-from models.upsampler import FACTOR, around, upsample_labels, weights_of
+from models.upsampler import FACTOR, upsample_labels, weights_of
 
 EVEN = 1e-2  # labels that differ by less are alike
 
@@ -46,23 +47,30 @@ def enlarge_at_edges(labels: torch.Tensor, upsampling: Upsampling) -> Enlarged:
     top, bottom, left, right = _part((labels > EVEN).any(0))
     part = labels[:, top:bottom, left:right]
     rows, across = part.shape[1:]
-    highest = F.max_pool2d(part, 3, stride=1, padding=1)
-    lowest = -F.max_pool2d(-part, 3, stride=1, padding=1)
-    edge = ((highest - lowest) > EVEN).any(0).flatten().nonzero().flatten()
-    fine = part.reshape(columns, 1, rows * across).repeat(1, FACTOR**2, 1)
+    padded = F.pad(part, (1, 1, 1, 1), mode="replicate")
+    highest, lowest = _of_three_by_three(torch.maximum, padded), _of_three_by_three(torch.minimum, padded)
+    y, x = ((highest - lowest) > EVEN).any(0).nonzero(as_tuple=True)
+    planes = F.interpolate(part[None], scale_factor=float(FACTOR), mode="nearest")[0]
     means = labels.clone()
-    if len(edge):
-        whole = (torch.div(edge, across, rounding_mode="floor") + top) * width + edge % across + left
+    if len(y):
+        whole = (y + top) * width + x + left
         weights = weights_of(upsampling.at(whole)).permute(1, 2, 0).contiguous()  # 9 x F^2 x n
-        neighbours = around(part[None])[0][..., edge]  # K x 9 x n
+        corner = y * (across + 2) + x
         # Nine long vector operations: thousands of products of 9 numbers take five times as long for ten objects.
-        mixed = torch.zeros(columns, FACTOR**2, len(edge))
+        mixed = torch.zeros(columns, FACTOR**2, len(y))
         for neighbour, weight in enumerate(weights):
-            mixed.addcmul_(neighbours[:, neighbour, None], weight)
-        fine.index_copy_(2, edge, mixed)
+            step = neighbour // 3 * (across + 2) + neighbour % 3
+            mixed.addcmul_(padded.flatten(1).index_select(1, corner + step)[:, None], weight)
+        cells = planes.view(columns, rows, FACTOR, across, FACTOR).permute(1, 3, 0, 2, 4)
+        cells[y, x] = mixed.permute(2, 0, 1).reshape(-1, columns, FACTOR, FACTOR)
         means.flatten(1).index_copy_(1, whole, mixed.mean(1))
-    planes = F.pixel_shuffle(fine.reshape(1, columns * FACTOR**2, rows, across), FACTOR)[0]
     return Enlarged(planes, top, left, means)
+
+
+def _of_three_by_three(choose: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+    """The largest or smallest of each 3 x 3 values: K x (h + 2) x (w + 2) -> K x h x w."""
+    rows = choose(choose(x[:, :-2], x[:, 1:-1]), x[:, 2:])
+    return choose(choose(rows[..., :-2], rows[..., 1:-1]), rows[..., 2:])
 
 
 def _part(wanted: torch.Tensor) -> tuple[int, int, int, int]:

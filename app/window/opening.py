@@ -191,8 +191,9 @@ class OpeningController(QObject):
         self._close_action.setEnabled(True)
         if Path(info.uri) != DEMO_CLIP:
             self._demo_wanted = False
-        # A password in an address is not for a settings file that anybody may read.
-        if not urlsplit(info.uri).password and Path(info.uri) != DEMO_CLIP:
+        # A password in an address is not for a settings file that anybody may read; a project that is its own source is
+        # listed when it has a name.
+        if not urlsplit(info.uri).password and Path(info.uri) != DEMO_CLIP and not is_project(Path(info.uri)):
             self._settings.add_recent(info.uri)
             self.recent_changed.emit()
 

@@ -18,9 +18,9 @@ import numpy as np
 from engine.errors import SourceError
 from engine.project.project_file import open_project
 from engine.project.state import ProjectError
-from engine.types import Frame, Rgb
-from engine.video.folder import NOMINAL_FPS, decode_image
-from engine.video.source import MAX_PIXELS, SourceInfo, SourceKind
+from engine.types import Rgb
+from engine.video.folder import PictureSequence, decode_image
+from engine.video.source import MAX_PIXELS
 
 MAX_PICTURE_BYTES = 4 * MAX_PIXELS  # compressed; what cannot be compressed is a little larger than its pixels
 
@@ -33,37 +33,27 @@ def encode_picture(rgb: Rgb) -> bytes:
     return data.tobytes()
 
 
-class ProjectPictures:
+class ProjectPictures(PictureSequence):
     """The pictures of a project as a `FrameSource`.
 
     They are copied to a temporary file, compressed as they are: the project may be saved under another name, and the
     file they came from deleted, while they are open.
 
     Raises:
-        SourceError: the project has none, or cannot be read.
-
-    Attributes:
-        warning, status: as `VideoFileSource` has them; always None and "".
+        SourceError: the project has none, or cannot be read; otherwise as `PictureSequence`.
     """
 
     def __init__(self, path: Path) -> None:
         path = path.absolute()
-        self.warning: str | None = None
-        self.status = ""
-        self._name = path.name
-        self._next = 0
+        self._project = path.name
         self._places: list[tuple[int, int]] = []  # (offset, length) in the file
         self._file: IO[bytes] = tempfile.TemporaryFile(prefix="livemask-")  # noqa: SIM115 - see `close`
         try:
             name = self._copy(path)
-            height, width = self._picture(0).shape[:2]
+            super().__init__(str(path), name, len(self._places))
         except BaseException:
             self._file.close()
             raise
-        count = len(self._places)
-        self._info = SourceInfo(
-            SourceKind.FOLDER, str(path), name, width, height, NOMINAL_FPS, count, duration_s=count / NOMINAL_FPS
-        )
 
     def _copy(self, path: Path) -> str:
         """The name of the source they were painted on."""
@@ -85,35 +75,11 @@ class ProjectPictures:
     def _picture(self, index: int) -> Rgb:
         offset, length = self._places[index]
         self._file.seek(offset)
-        return decode_image(np.frombuffer(self._file.read(length), np.uint8), Path(f"{self._name} #{index}"))
+        return decode_image(np.frombuffer(self._file.read(length), np.uint8), Path(self._called(index)))
 
-    @property
-    def info(self) -> SourceInfo:
-        return self._info
-
-    @property
-    def dropped(self) -> int:
-        return 0
-
-    def read(self) -> Frame | None:
-        """The next picture, or None at the end and after `close`."""
-        if self._file.closed or self._next >= len(self._places):
-            return None
-        index, rgb = self._next, self._picture(self._next)
-        if rgb.shape[:2] != (self._info.height, self._info.width):
-            raise SourceError(f"Picture {index} in {self._name} has another size than the first.", "Use a copy of it.")
-        self._next += 1
-        return Frame(index, index / NOMINAL_FPS, rgb)
-
-    def seek(self, index: int) -> None:
-        """Make picture `index` the next one read.
-
-        Raises:
-            ValueError: `index` is negative.
-        """
-        if index < 0:
-            raise ValueError(f"frame {index} does not exist")
-        self._next = index
+    def _called(self, index: int) -> str:
+        return f"{self._project} #{index}"
 
     def close(self) -> None:
+        super().close()
         self._file.close()

@@ -189,8 +189,18 @@ def in_use(path: Path) -> bool:
 
 # -- connections -----------------------------------------------------------------------------------------------------
 def _connect(path: Path) -> sqlite3.Connection:
+    try:
+        return _connect_to_write(path)
+    except sqlite3.OperationalError:  # a full disk has no room for the index of the log that readers would share
+        return _connect_to_write(path, alone=True)
+
+
+def _connect_to_write(path: Path, *, alone: bool = False) -> sqlite3.Connection:
+    """`alone`: nobody else may read meanwhile; then it opens on a full disk, too, and saves once there is room."""
     connection = _open(path, "rw")
     try:
+        if alone:
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         _check(connection)
         connection.execute("PRAGMA journal_mode = WAL")  # a network share without shared memory stays with a journal
         connection.execute("PRAGMA synchronous = FULL")
@@ -202,10 +212,17 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _connect_to_read(path: Path) -> sqlite3.Connection:
+    connection = _open(path, "ro")
     try:
-        connection = _open(path, "ro")
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.OperationalError:  # a log that cannot be shared, as on a read-only disk: the file alone, then
+    except sqlite3.OperationalError as error:  # no index of a log can be made, as on a read-only disk: the file alone
+        connection.close()
+        log = _sidecars(path)[0]
+        if log.exists() and log.stat().st_size:
+            raise ProjectError(
+                f"{path.name} was not closed, and what was saved last cannot be read on a read-only disk.",
+                f"Copy it, together with {log.name}, to another disk.",
+            ) from error
         connection = _open(path, "ro", "&immutable=1")
     try:
         if _check(connection) < schema.VERSION:

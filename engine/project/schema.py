@@ -71,6 +71,8 @@ def version_of(connection: sqlite3.Connection) -> int:
 
 def migrate(connection: sqlite3.Connection) -> int:
     """Bring the tables to the present version, all steps or none; returns the version they had. 0: a new file."""
+    if int(connection.execute("PRAGMA user_version").fetchone()[0]) == VERSION:
+        return VERSION  # nothing is written: it opens on a full disk, too
     connection.execute("BEGIN IMMEDIATE")
     try:
         version = int(connection.execute("PRAGMA user_version").fetchone()[0])
@@ -81,7 +83,8 @@ def migrate(connection: sqlite3.Connection) -> int:
         connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # a full disk ends the transaction by itself
+            connection.execute("ROLLBACK")
         raise
     return version
 

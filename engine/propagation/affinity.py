@@ -113,6 +113,11 @@ class Votes:
         self.numerator += sums[..., :-1] * voice
         self.denominator += sums[..., -1:] * voice
 
+    def merge(self, other: Votes) -> None:
+        """Add the votes of others."""
+        self.numerator += other.numerator
+        self.denominator += other.denominator
+
     def share(self) -> torch.Tensor:
         """d x h x w weighted mean labels in 0..1; 0 where no reference says anything."""
         return (self.numerator / self.denominator.clamp_min(1e-30)).clamp_(0.0, 1.0).permute(2, 0, 1)
@@ -197,12 +202,12 @@ class DenseKernel:
         """Votes summed over the given references: the shifted exponential (cosine features), priors inside the product.
 
         Args:
-            query: hw x C' from `query_cells`.
+            query: n x C', cells of `query_cells`.
             keys: per reference, hw x C' from `key_cells`.
             columns: per reference, hw x (d + 1).
 
         Returns:
-            h x w x (d + 1) float32.
+            n x (d + 1) float32.
         """
         chunk = chunk or DENSE_CHUNK
         sums = torch.zeros(len(query), columns[0].shape[1], device=query.device)
@@ -210,7 +215,7 @@ class DenseKernel:
             part = query[first : first + chunk]
             for key, column in zip(keys, columns, strict=True):
                 sums[first : first + chunk] += (part @ key.T).exp_() @ column
-        return sums.reshape(self.height, self.width, -1)
+        return sums
 
     def softmax(
         self,

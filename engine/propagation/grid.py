@@ -66,16 +66,24 @@ class TileLayout:
         Args:
             cells: ceil(h / pool) x ceil(w / pool) x C.
         """
-        step, halo = self.tile // self.pool, self.halo
-        right = self.columns * step - cells.shape[1] + halo
-        below = self.rows * step - cells.shape[0] + halo
-        padded = torch.nn.functional.pad(cells, (0, 0, halo, right, halo, below)).contiguous()
+        step = self.tile // self.pool
+        padded = torch.nn.functional.pad(cells, (0, 0, *self._margins(*cells.shape[:2]))).contiguous()
         width, channels = padded.shape[1:]
         views = padded.as_strided(
             (self.rows, self.columns, self.block, self.block, channels),
             (step * width * channels, step * channels, width * channels, channels, 1),
         )
         blocks.view(views.shape).copy_(views)
+
+    def block_peaks(self, plane: torch.Tensor) -> torch.Tensor:
+        """rows x columns: the largest value in each block of a ceil(h / pool) x ceil(w / pool) plane of values >= 0."""
+        padded = torch.nn.functional.pad(plane, self._margins(*plane.shape))
+        return torch.nn.functional.max_pool2d(padded[None], self.block, stride=self.tile // self.pool)[0]
+
+    def _margins(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """Stored cells to add at the left, right, top and bottom of the grid, so that every block is whole."""
+        step, halo = self.tile // self.pool, self.halo
+        return halo, self.columns * step - width + halo, halo, self.rows * step - height + halo
 
     def query_tiles(self, cells: torch.Tensor) -> torch.Tensor:
         """h x w x C -> rows x columns x tile^2 x C, padded with zeros, contiguous."""

@@ -8,12 +8,11 @@ import torch
 
 from engine.propagation.affinity import DenseKernel, Votes, WindowedKernel, group_by_voice, query_cells
 from engine.propagation.grid import TileLayout
+from engine.propagation.lattice import TRACE, Speakers, all_votes, lattice_votes
 from engine.propagation.memory import MemoryBank, Slot
 from engine.propagation.recipe import Recipe
 from engine.propagation.reference_cache import ReferenceCache
 from engine.propagation.sampling import is_dense, sample_reference_frames
-
-TRACE = 0.01  # labels up to this are as good as none
 
 
 class Propagator:
@@ -117,26 +116,65 @@ class Propagator:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         votes = Votes.empty(self.height, self.width, self.bank.objects, cells.device)
         self.from_keyframes = None
+        held = self._hold_windowed(recent[::-1])
         if self._whole is not None:
             voices = [slot.known.float() for slot, _ in recent]
             self._add_dense(votes, self._whole, cells, recent, voices)
         keyframes = self.bank.keyframes
         if self._keyframes is not None and keyframes:
             spoken = keyframe_voices(keyframes, frame_index, self.recipe.far_keyframe_voice)
-            sigma = self.recipe.sigma_keyframe
-            self._add_dense(votes, self._keyframes, cells, [(slot, sigma) for slot in keyframes], list(spoken))
+            self._add_keyframes(votes, self._keyframes, cells, spoken, held)
             if self._whole is None:  # else they are mixed with the recent ones already
                 self.from_keyframes = votes.share()
         if self._windowed:
-            self._add_windowed(votes, cells, recent[::-1])
+            self._add_windowed(votes, cells, recent[::-1], held)
         return votes.share(), torch.ones(self.height, self.width, device=cells.device)
 
-    def _add_windowed(self, votes: Votes, cells: torch.Tensor, references: Sequence[tuple[Slot, float]]) -> None:
-        """Votes of recent references, the newest first; `votes` holds the keyframes' already."""
+    def _hold_windowed(self, references: Sequence[tuple[Slot, float]]) -> list[list[int]]:
+        """Per windowed kernel the cache numbers of its references, the newest first."""
         held, share = [], references
         for _, cache in self._windowed:
             held.append(cache.hold([slot for slot, _ in share[: cache.slots]]))
             share = share[cache.slots :]
+        return held
+
+    def _add_keyframes(
+        self,
+        votes: Votes,
+        cache: ReferenceCache,
+        cells: torch.Tensor,
+        spoken: torch.Tensor,
+        held: Sequence[Sequence[int]],
+    ) -> None:
+        """Votes of the keyframes, which speak with the voices `spoken`; `held` as `_hold_windowed` gives it."""
+        numbers = cache.hold(self.bank.keyframes)
+        speakers = [
+            Speakers(voice, [cache.keys[numbers[m]] for m in members], [cache.columns[numbers[m]] for m in members])
+            for voice, members in group_by_voice(spoken)
+            if bool(voice.any())
+        ]
+        if not speakers:
+            return
+        query = query_cells(cells, self.logit_scale, self.recipe.sigma_keyframe)
+        spacing = self.recipe.keyframe_lattice
+        # Only on a CPU: how many cells are asked about depends on the picture, and a GPU would have to wait for it.
+        if spacing == 1 or not self._windowed or self.bank.device.type != "cpu":
+            votes.merge(all_votes(self._dense, query, speakers))
+            return
+        shown = torch.zeros(self.height, self.width, dtype=torch.bool)
+        for (_, recent), slots in zip(self._windowed, held, strict=True):
+            if slots:
+                shown |= recent.strongest(slots) > TRACE
+        votes.merge(lattice_votes(self._dense, query, speakers, shown, spacing))
+
+    def _add_windowed(
+        self,
+        votes: Votes,
+        cells: torch.Tensor,
+        references: Sequence[tuple[Slot, float]],
+        held: Sequence[Sequence[int]],
+    ) -> None:
+        """Votes of recent references, the newest first; `votes` holds the keyframes' already."""
         if not references:
             return
         query = query_cells(cells, self.logit_scale)
@@ -199,7 +237,8 @@ class Propagator:
                 chosen = [numbers[member] for member in members if references[member][1] == sigma]
                 if chosen:
                     keys, columns = [cache.keys[n] for n in chosen], [cache.columns[n] for n in chosen]
-                    votes.add(self._dense(query, keys, columns), voice.to(cells.device))
+                    sums = self._dense(query, keys, columns)
+                    votes.add(sums.reshape(self.height, self.width, -1), voice.to(cells.device))
 
     def _softmax(self, cells: torch.Tensor, recent: list[tuple[Slot, float]]) -> tuple[torch.Tensor, torch.Tensor]:
         flat = cells.reshape(-1, cells.shape[-1]) * self.logit_scale

@@ -34,6 +34,8 @@ class Recipe:
         fine_references: see `pool_recent`.
         pool_keyframes: the same for keyframes.
         keyframes: how many keyframes the memory keeps for ever (0: they age like any other frame, as in the paper).
+        keyframe_lattice: 2: on a CPU with a window, keyframes are asked about every second cell per axis, and about the
+            others only near objects (`engine.propagation.lattice`); 1: about all.
         sigma_keyframe: spatial prior of keyframes, None for none (an object may have gone anywhere since).
         far_keyframe_voice: weight of keyframes other than the nearest in time that knows an object (1: all alike).
         max_gap: recent frames further than this many frames from the target are no references (a jump in time breaks
@@ -58,6 +60,7 @@ class Recipe:
     fine_references: int = 1
     pool_keyframes: int = 1
     keyframes: int = 0
+    keyframe_lattice: int = 1
     sigma_keyframe: float | None = None
     far_keyframe_voice: float = 0.3
     max_gap: int | None = None
@@ -86,8 +89,8 @@ class Recipe:
             raise ValueError("far_keyframe_voice is a weight from 0 to 1")
         if not self.label_power >= 1:
             raise ValueError("label_power must be at least 1")
-        if self.align < 1:
-            raise ValueError("align must be at least 1")
+        if self.align < 1 or self.keyframe_lattice < 1:
+            raise ValueError("align and keyframe_lattice must be at least 1")
 
     @property
     def history(self) -> int:
@@ -111,6 +114,7 @@ ROBUST = Recipe(
     window=8,
     pool_keyframes=2,
     keyframes=8,
+    keyframe_lattice=2,
     sigma_keyframe=21.0,
     max_gap=64,
     align=8,

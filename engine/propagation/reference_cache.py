@@ -31,6 +31,8 @@ class ReferenceCache:
         # Strongest label in each tile's block, slots x rows x columns; only a CPU asks for it.
         asked = layout is not None and bank.device.type == "cpu"
         self._peaks = torch.zeros(self._shape[:-1] if asked else 0)
+        rows, columns = -(-bank.height // pool), -(-bank.width // pool)
+        self._strongest = torch.zeros((slots, rows, columns) if asked else 0)  # of all labels in each cell
 
     @property
     def slots(self) -> int:
@@ -69,7 +71,8 @@ class ReferenceCache:
             self.layout.write(self.keys[number], keys)
             self.layout.write(self.columns[number], columns)
             if self._peaks.numel():
-                self._peaks[number] = self.columns[number, ..., :-1].amax((-2, -1)).float() / self._pool**2
+                self._strongest[number] = columns[..., :-1].amax(-1).float() / self._pool**2
+                self._peaks[number] = self.layout.block_peaks(self._strongest[number])
         else:
             self.keys[number] = keys.flatten(0, 1)
             self.columns[number] = columns.flatten(0, 1)
@@ -77,6 +80,13 @@ class ReferenceCache:
     def peaks(self, numbers: Sequence[int]) -> torch.Tensor:
         """Strongest label that each tile sees in the frames of these slots: rows x columns of tiles."""
         return self._peaks[list(numbers)].amax(0)
+
+    def strongest(self, numbers: Sequence[int]) -> torch.Tensor:
+        """Strongest label in each cell of the grid in the frames of these slots: h x w."""
+        plane = self._strongest[list(numbers)].amax(0)
+        if self._pool > 1:
+            plane = plane.repeat_interleave(self._pool, 0).repeat_interleave(self._pool, 1)
+        return plane[: self._bank.height, : self._bank.width]
 
     def _empty_columns(self) -> torch.Tensor:
         return torch.zeros(*self._shape, self._bank.objects + 1, dtype=self._bank.dtype, device=self._bank.device)

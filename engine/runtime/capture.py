@@ -62,7 +62,7 @@ class CaptureWorker(Worker):
     def run(self) -> None:
         try:
             source = self._opener(self.uri)
-        except Exception as error:
+        except Exception as error:  # whatever a driver or decoder raises: the former source must come back
             self._cannot_open(error)
             return
         self._source = source
@@ -72,7 +72,7 @@ class CaptureWorker(Worker):
             self._live = source.info.live
             try:
                 first = None if self._live else self._first_frame(source)
-            except Exception as error:
+            except Exception as error:  # as above
                 self._cannot_open(error)
                 return
             generation = self._on_opened(self, source.info, first)

@@ -135,7 +135,7 @@ class EngineWorker(Worker):
             failure = error
         except MemoryError:
             failure = DeviceError("There is not enough memory for this model.", "Choose a smaller one.")
-        except Exception:
+        except Exception:  # libraries and drivers raise what they like; the former tracker, if any, works on
             log.exception("building the tracker failed")
             failure = UserError("The engine cannot be started.", "The details are in the log file.")
         if failure is None:

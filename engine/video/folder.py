@@ -86,43 +86,34 @@ def _check_size(data: NDArray[np.uint8], name: str) -> None:
         pass  # the decoder will say what is wrong with it
 
 
-class ImageFolderSource:
-    """Images in natural order; each is read when it is its turn, none is kept.
+class PictureSequence:
+    """Numbered pictures of one size as a frame source; each is read when it is its turn, none is kept.
 
-    Args:
-        target: a folder, or one image file (a source of one frame).
+    Those that derive from it say how one is read (`_picture`) and what messages call it (`_called`).
 
     Raises:
-        SourceError: no images, or the first one is unreadable. `read` raises it for an unreadable image further on and
-            for one of another size, naming the file.
+        SourceError: the first one is unreadable. `read` raises it for an unreadable one further on, and for one of
+            another size, naming it.
 
     Attributes:
         warning, status: as `VideoFileSource` has them; always None and "".
     """
 
-    def __init__(self, target: Path) -> None:
-        target = target.absolute()
-        self._files: Sequence[Path] = images_in(target) if target.is_dir() else [target]
-        if not self._files:
-            raise SourceError(
-                f"There are no images in the folder {target.name}.", "Open a folder with PNG, JPEG, BMP, WebP or TIFF."
-            )
+    def __init__(self, uri: str, name: str, count: int) -> None:
         self.warning: str | None = None
         self.status = ""
         self._next = 0
         self._closed = False
-        height, width = read_image(self._files[0]).shape[:2]
-        count = len(self._files)
+        height, width = self._picture(0).shape[:2]
         self._info = SourceInfo(
-            SourceKind.FOLDER,
-            str(target),
-            target.name,
-            width,
-            height,
-            fps=NOMINAL_FPS,
-            frame_count=count,
-            duration_s=count / NOMINAL_FPS,
+            SourceKind.FOLDER, uri, name, width, height, NOMINAL_FPS, count, duration_s=count / NOMINAL_FPS
         )
+
+    def _picture(self, index: int) -> Rgb:
+        raise NotImplementedError
+
+    def _called(self, index: int) -> str:
+        raise NotImplementedError
 
     @property
     def info(self) -> SourceInfo:
@@ -132,27 +123,22 @@ class ImageFolderSource:
     def dropped(self) -> int:
         return 0
 
-    def file_of(self, index: int) -> Path:
-        """The image file of a frame."""
-        return self._files[index]
-
     def read(self) -> Frame | None:
-        """The next image, or None at the end and after `close`."""
-        if self._closed or self._next >= len(self._files):
+        """The next picture, or None at the end and after `close`."""
+        if self._closed or self._next >= (self._info.frame_count or 0):
             return None
-        index, path = self._next, self._files[self._next]
-        rgb = read_image(path)
+        index, rgb = self._next, self._picture(self._next)
         if rgb.shape[:2] != (self._info.height, self._info.width):
             raise SourceError(
-                f"The image {path.name} is {rgb.shape[1]} x {rgb.shape[0]} but the first one is "
+                f"The image {self._called(index)} is {rgb.shape[1]} x {rgb.shape[0]} but the first one is "
                 f"{self._info.width} x {self._info.height}.",
-                "Keep images of one size in a folder.",
+                "Keep images of one size together.",
             )
         self._next += 1
         return Frame(index, index / NOMINAL_FPS, rgb)
 
     def seek(self, index: int) -> None:
-        """Make image `index` the next one read.
+        """Make picture `index` the next one read.
 
         Raises:
             ValueError: `index` is negative.
@@ -163,3 +149,33 @@ class ImageFolderSource:
 
     def close(self) -> None:
         self._closed = True
+
+
+class ImageFolderSource(PictureSequence):
+    """Images in natural order.
+
+    Args:
+        target: a folder, or one image file (a source of one frame).
+
+    Raises:
+        SourceError: no images; otherwise as `PictureSequence`.
+    """
+
+    def __init__(self, target: Path) -> None:
+        target = target.absolute()
+        self._files: Sequence[Path] = images_in(target) if target.is_dir() else [target]
+        if not self._files:
+            raise SourceError(
+                f"There are no images in the folder {target.name}.", "Open a folder with PNG, JPEG, BMP, WebP or TIFF."
+            )
+        super().__init__(str(target), target.name, len(self._files))
+
+    def file_of(self, index: int) -> Path:
+        """The image file of a frame."""
+        return self._files[index]
+
+    def _picture(self, index: int) -> Rgb:
+        return read_image(self._files[index])
+
+    def _called(self, index: int) -> str:
+        return self._files[index].name

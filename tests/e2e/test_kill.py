@@ -1,4 +1,4 @@
-"""kill -9 at random moments of painting, tracking, saving and exporting."""
+"""kill -9 at random moments of painting, tracking, saving and exporting, on files and on a camera."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-LIVES = 50
+LIVES = 64  # every fifth with a camera
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import cv2
@@ -25,12 +26,13 @@ import numpy as np
 from PIL import Image
 
 from engine.export.request import ExportRequest
+from engine.project.pictures import ProjectPictures
 from engine.project.project_file import open_project
 from engine.project.recovery import find_leftovers
 from engine.runtime.messages import ExportProgress, Mode
 from engine.runtime.session import Session
 from engine.types import Mask
-from tests.unit.runtime.fakes import HEIGHT, WIDTH, FakeTracker, picture, square
+from tests.unit.runtime.fakes import HEIGHT, WIDTH, FakeLive, FakeTracker, index_of, picture, square
 
 FRAMES = 30
 PATIENCE_S = 30.0  # a busy disk may take its time to sync
@@ -118,6 +120,41 @@ class Life:
         self.wait(lambda: any(isinstance(e, ExportProgress) and e.finished and e.ok for e in self.session.events()))
 
 
+class OnAir(Life):
+    """The same with a camera, whose frames cannot be seen again."""
+
+    def __init__(self, folder: Path, seed: int, say: Callable[[str], None]) -> None:
+        super().__init__(folder, seed, say)
+        self.camera = FakeLive()
+        self.session._sources._opener = lambda _uri: self.camera  # type: ignore[assignment, return-value]
+
+    def live(self) -> None:
+        self.session.start()
+        self.session.open("camera:0")
+        self.wait(lambda: self.session.mode is Mode.PREVIEW)
+        for number in range(1, 60):
+            self.frame()
+            self.session.freeze()
+            shown = self.session._core.shown
+            assert shown is not None
+            self.stroke(number, shown.frame.index)
+            self.random.choice((self.track, self.save, self.go_on))(number)
+            self.session.play()
+
+    def frame(self) -> None:
+        """Let some frames pass; the last one is on display."""
+        index = self.camera.push(self.random.randrange(1, 5))
+        self.wait(lambda: self.session._core.shown is not None and self.session._core.shown.frame.index == index)
+
+    def go_on(self, number: int) -> None: ...
+
+    def track(self, number: int) -> None:
+        self.say("track")
+        self.session.track()
+        self.frame()
+        self.session.pause()
+
+
 # -- its end ---------------------------------------------------------------------------------------------------------
 def let_live_and_kill(folder: Path, seed: int) -> list[str]:
     """Fork a life, kill it at a random moment; returns what it said."""
@@ -127,7 +164,8 @@ def let_live_and_kill(folder: Path, seed: int) -> list[str]:
     if pid == 0:
         os.close(read_end)
         try:
-            Life(folder, seed, lambda text: void(os.write(write_end, f"{text}\n".encode()))).live()
+            life = OnAir if on_air(seed) else Life
+            life(folder, seed, lambda text: void(os.write(write_end, f"{text}\n".encode()))).live()
         finally:
             os._exit(1)
     os.close(write_end)
@@ -152,6 +190,10 @@ def let_live_and_kill(folder: Path, seed: int) -> list[str]:
 def void(_value: object) -> None: ...
 
 
+def on_air(seed: int) -> bool:
+    return seed % 5 == 4
+
+
 def look_at(folder: Path, said: list[str]) -> dict[str, object]:
     """What is left: projects that open, the strokes in the best of them, and pictures that are not whole."""
     done = {int(line.split()[2]): int(line.split()[1]) for line in said if line.startswith("done")}
@@ -163,9 +205,13 @@ def look_at(folder: Path, said: list[str]) -> dict[str, object]:
             continue
         project = open_project(path)
         assert not project.read_only
-        keyframes = project.read().contents.keyframes
+        state = project.read()
+        keyframes = state.contents.keyframes
         project.close()
         found = {frame: number_of(_mask(keyframe)) for frame, keyframe in keyframes.items()}
+        if state.source.own:  # its pictures say which frame of the camera each one is
+            shown = _frames_of(path)
+            found = {shown[frame]: number for frame, number in found.items()}
         assert set(found.values()) <= set(begun), (found, begun)
         missing.append([number for frame, number in done.items() if found.get(frame, -1) < number])
     broken = [path.name for path in (folder / "out").glob("[0-9]*.png") if not _whole(path)]
@@ -177,6 +223,11 @@ def look_at(folder: Path, said: list[str]) -> dict[str, object]:
         "broken": broken,
         "leftovers": leftovers,
     }
+
+
+def _frames_of(path: Path) -> list[int]:
+    with closing(ProjectPictures(path)) as source:
+        return [index_of(frame.rgb) for frame in iter(source.read, None)]
 
 
 def _mask(keyframe: object) -> Mask:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -128,13 +129,35 @@ def save(app: App, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app.until(lambda: app.bridge.project.keeps)
 
 
+def keyframes_in(path: Path) -> list[int]:
+    project = open_project(path, read_only=True)
+    with closing(project):
+        return sorted(project.read().contents.keyframes)
+
+
+@pytest.fixture
+def worked(start: Start, clip: Path) -> App:
+    """A window in which `work` was done."""
+    app = start()
+    work(app, clip)
+    return app
+
+
+@pytest.fixture
+def balls(worked: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, list[np.ndarray]]:
+    """A project of that work, closed, and its masks."""
+    path, masks = tmp_path / "balls.livemask", masks_of(worked)
+    save(worked, path, monkeypatch)
+    assert worked.window.close()
+    return path, masks
+
+
 # -- the whole way -------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("way", ["menu", "recent", "welcome", "drop", "argument"])
 def test_work_goes_on_after_closing_and_opening(
-    start: Start, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+    start: Start, worked: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    app = start()
-    work(app, clip)
+    app = worked
     assert app.window.isWindowModified()
     path = tmp_path / "balls.livemask"
     save(app, path.with_suffix(""), monkeypatch)  # the ending is added
@@ -167,19 +190,14 @@ def test_work_goes_on_after_closing_and_opening(
     assert app.window.windowTitle() == "balls[*] - clip.mp4 - LiveMask"
 
 
-def test_edits_after_saving_need_no_second_save(
-    start: Start, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    app = start()
-    work(app, clip)
+def test_edits_after_saving_need_no_second_save(worked: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = worked
     save(app, tmp_path / "balls.livemask", monkeypatch)
     app.window.tracking.go_to(3)
     app.until(lambda: app.shown == 3)
     app.stroke((100, 80), (110, 84))
     app.until(lambda: app.bridge._session.project_up_to_date)
-    project = open_project(tmp_path / "balls.livemask")
-    assert sorted(project.read().contents.keyframes) == [0, 3]
-    project.close()
+    assert keyframes_in(tmp_path / "balls.livemask") == [0, 3]
     app.key(Key.Key_S, CONTROL)
     app.until(lambda: any("Saved balls.livemask" in text for text in app.notices))
     assert app.window.close()
@@ -187,10 +205,9 @@ def test_edits_after_saving_need_no_second_save(
 
 # -- leaving without a project -----------------------------------------------------------------------------------
 def test_closing_offers_to_save_and_waits_for_it(
-    start: Start, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    start: Start, worked: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app = start()
-    work(app, clip)
+    app = worked
     masks = masks_of(app)
     path = tmp_path / "late.livemask"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(path), ""))
@@ -202,10 +219,9 @@ def test_closing_offers_to_save_and_waits_for_it(
 
 
 def test_a_save_that_is_given_up_or_fails_keeps_the_window(
-    start: Start, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    worked: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app = start()
-    work(app, clip)
+    app = worked
     for path in ("", str(tmp_path / "missing" / "x.livemask")):
         monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_, path=path: (path, ""))
         answer("Save project…")
@@ -214,9 +230,8 @@ def test_a_save_that_is_given_up_or_fails_keeps_the_window(
     assert len(app.bridge.mask_kinds()) == 7
 
 
-def test_discarded_work_is_not_offered_again(start: Start, clip: Path, tmp_path: Path) -> None:
-    app = start()
-    work(app, clip)
+def test_discarded_work_is_not_offered_again(worked: App, tmp_path: Path) -> None:
+    app = worked
     app.until(lambda: app.bridge._session.project_up_to_date)
     assert list((tmp_path / "data").glob("clip-*.livemask"))
     answer("Discard")
@@ -224,9 +239,8 @@ def test_discarded_work_is_not_offered_again(start: Start, clip: Path, tmp_path:
     assert list((tmp_path / "data").iterdir()) == []
 
 
-def test_work_that_was_not_closed_is_offered_and_recovered(start: Start, clip: Path, tmp_path: Path) -> None:
-    app = start()
-    work(app, clip)
+def test_work_that_was_not_closed_is_offered_and_recovered(start: Start, worked: App) -> None:
+    app = worked
     masks = masks_of(app)
     app.window.close_at_once()  # the process was told to end: nobody was asked, nothing is lost
 
@@ -243,9 +257,8 @@ def test_work_that_was_not_closed_is_offered_and_recovered(start: Start, clip: P
     assert not app.window.close()
 
 
-def test_recovery_can_wait_and_can_be_deleted(start: Start, clip: Path, tmp_path: Path) -> None:
-    app = start()
-    work(app, clip)
+def test_recovery_can_wait_and_can_be_deleted(start: Start, worked: App, tmp_path: Path) -> None:
+    app = worked
     app.window.close_at_once()
     app = start()
     app.until(lambda: app.window.findChildren(RecoveryDialog))
@@ -277,60 +290,52 @@ def test_a_second_window_reads_only_and_keeps_its_changes_elsewhere(
     second.until(lambda: list((tmp_path / "data of the second").glob("clip-*.livemask")))
     save(second, tmp_path / "mine.livemask", monkeypatch)
     assert second.window.close()
-    project = open_project(tmp_path / "balls.livemask")
-    assert sorted(project.read().contents.keyframes) == [0]
-    project.close()
-    project = open_project(tmp_path / "mine.livemask")
-    assert sorted(project.read().contents.keyframes) == [0, 6]
-    project.close()
+    assert keyframes_in(tmp_path / "balls.livemask") == [0]
+    assert keyframes_in(tmp_path / "mine.livemask") == [0, 6]
 
 
 def test_a_moved_video_is_found_by_the_user(
-    start: Start, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    start: Start,
+    clip: Path,
+    balls: tuple[Path, list[np.ndarray]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    app = start()
-    work(app, clip)
-    masks = masks_of(app)
-    save(app, tmp_path / "balls.livemask", monkeypatch)
-    assert app.window.close()
+    path, masks = balls
     (tmp_path / "elsewhere").mkdir()
     moved = clip.rename(tmp_path / "elsewhere" / "renamed.mp4")
     app = start()
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(moved), ""))
     answer("Find it…")
-    app.window.opening.open(str(tmp_path / "balls.livemask"))
+    app.window.opening.open(str(path))
     check_work(app, masks)
     assert app.bridge.info is not None
     assert app.bridge.info.uri == str(moved)
     assert app.window.close()
     app = start()  # and it is known from now on
-    app.window.opening.open(str(tmp_path / "balls.livemask"))
+    app.window.opening.open(str(path))
     app.until(lambda: app.bridge.info is not None and len(app.bridge.mask_kinds()) == 8)
 
 
 def test_a_changed_video_is_noticed(
-    start: Start, clip: Path, two_disc_clip: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    start: Start, clip: Path, two_disc_clip: Any, balls: tuple[Path, list[np.ndarray]]
 ) -> None:
-    app = start()
-    work(app, clip)
-    masks = masks_of(app)
-    save(app, tmp_path / "balls.livemask", monkeypatch)
-    assert app.window.close()
+    path, masks = balls
     with clip.open("ab") as file:
         file.write(bytes(10))
     app = start()
     answer("Cancel")
-    app.window.opening.open(str(tmp_path / "balls.livemask"))
+    app.window.opening.open(str(path))
     app.until(lambda: QApplication.activeModalWidget() is None)
     answer("Use it")
-    app.window.opening.open(str(tmp_path / "balls.livemask"))
+    app.window.opening.open(str(path))
     check_work(app, masks)
     assert app.window.close()
     # Another video altogether, of another size, cannot be the one.
     shutil.copy(two_disc_clip.path, clip)
     app = start()
     answer("Use it")
-    app.window.opening.open(str(tmp_path / "balls.livemask"))
+    app.window.opening.open(str(path))
     app.until(lambda: any("320 x 240, but the project's masks are 160 x 120" in text for text in app.notices))
     assert app.bridge.info is None
 
@@ -383,6 +388,7 @@ def test_what_was_painted_live_is_recovered(start: Start, clip: Path, tmp_path: 
     QTest.mouseClick(dialog.recover_button, Qt.MouseButton.LeftButton)
     app.until(lambda: app.canvas.displayed_mask is not None)
     assert np.array_equal(app.canvas.displayed_mask, mask)
+    assert not [uri for uri in app.window.settings.recent if uri.endswith(".livemask")]  # it has no name
 
 
 def test_leaving_a_camera_asks_once_something_is_painted(start: Start, clip: Path, tmp_path: Path) -> None:

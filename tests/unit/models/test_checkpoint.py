@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import zipfile
@@ -179,6 +180,33 @@ def test_a_zip_that_unpacks_to_more_than_the_limit_is_refused(tmp_path, monkeypa
     assert path.stat().st_size < 1_000_000
     with pytest.raises(ModelError, match="would unpack"):
         read_state(path)
+
+
+def test_names_that_lead_out_of_an_archive_lead_nowhere(tmp_path, state):
+    folder = tmp_path / "deep" / "down"
+    folder.mkdir(parents=True)
+    path = folder / "slip.pth"
+    torch.save(state, path)
+    link = zipfile.ZipInfo("archive/link")
+    link.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("../../slipped", b"evil")
+        archive.writestr("archive/../../../slipped", b"evil")
+        archive.writestr(str(tmp_path / "slipped"), b"evil")
+        archive.writestr(link, str(tmp_path / "slipped"))
+    with contextlib.suppress(ModelError):
+        assert read_state(path).keys() == state.keys()
+    assert [p.name for p in tmp_path.rglob("*")] == ["deep", "down", "slip.pth"]
+
+
+def test_nothing_in_the_program_unpacks_archives_or_pickles(repo_root):
+    """What is never unpacked cannot slip out of its folder."""
+    for package in ("app", "engine", "models"):
+        for file in (repo_root / package).rglob("*.py"):
+            text = file.read_text("utf-8")
+            for call in (".extract(", "extractall", "unpack_archive", "pickle.load", "Unpickler(", "allow_pickle=True"):
+                assert call not in text, f"{file} has {call}"
+            assert "torch.load" not in text or "weights_only=True" in text, file
 
 
 @pytest.mark.parametrize(

@@ -404,7 +404,7 @@ def test_a_picture_of_another_size_is_told(album: Callable[..., Path]) -> None:
     other = encode_picture(np.zeros((HEIGHT, WIDTH + 1, 3), np.uint8))
     with contextlib.closing(ProjectPictures(album("UPDATE pictures SET png = ? WHERE frame = 1", other))) as source:
         assert source.read() is not None
-        with pytest.raises(SourceError, match="another size"):
+        with pytest.raises(SourceError, match="but the first one is"):
             source.read()
 
 

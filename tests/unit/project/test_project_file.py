@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import sqlite3
@@ -165,6 +166,25 @@ def test_a_full_disk_keeps_the_old_state_and_says_so(state: ProjectState, projec
     assert project.write(larger)
     project.close()
     assert read(project_path) == larger
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="no disk of its own to fill")
+def test_a_full_disk_and_a_read_only_one_hide_nothing_that_was_saved(tmp_path: Path) -> None:
+    command = ["unshare", "--map-root-user", "--mount", sys.executable, "-m", "tests.support.small_disk", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+    if "unshare: " in done.stderr or "permission denied" in done.stderr.lower():
+        pytest.skip("this machine lends nobody a disk")
+    assert done.returncode == 0, done.stderr
+    full = "a.livemask cannot be saved: the disk is full."
+    assert json.loads(done.stdout) == {
+        # offered for recovery, masks found on the full disk, the answer to a save, and once there is room, masks then
+        "closed": [1, 5, full, "", 6],
+        "unclosed": [1, 30, full, "", 31],
+        "read-only": "a.livemask was not closed, and what was saved last cannot be read on a read-only disk. Copy it, "
+        "together with a.livemask-wal, to another disk.",
+        "writable again": 40,
+        "closed, read-only": [True, 40],
+    }
 
 
 def test_a_disk_that_fills_while_saving_under_a_new_name_leaves_the_old_file(

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from engine.propagation.affinity import DenseKernel, Votes, WindowedKernel, key_cells, query_cells
 from engine.propagation.grid import TileLayout
+from engine.propagation.lattice import TRACE
 from engine.propagation.prior import axis_log_prior, pair_log_prior, spatial_prior, window_log_prior
-from engine.propagation.propagator import TRACE, Propagator
+from engine.propagation.propagator import Propagator
 from engine.propagation.recipe import PAPER, Recipe
 from engine.propagation.reference import Reference, propagate_labels
 from engine.propagation.sampling import Sampling
@@ -349,3 +350,50 @@ def test_tiles_without_a_trace_of_an_object_are_left_out_unseen(
     expected, _ = propagator.propagate(query, 2)
     assert computed[-1] == -1
     torch.testing.assert_close(got, expected, atol=TRACE, rtol=0)
+
+
+@pytest.mark.parametrize("where", [(10, 20), (11, 21), (38, 54), (0, 0)])
+@pytest.mark.parametrize("shown", [False, True])
+@pytest.mark.parametrize("objects", [1, 3])
+def test_keyframes_are_asked_about_few_cells_and_no_label_is_off(
+    where: tuple[int, int], shown: bool, objects: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Objects of 2 x 2 cells anywhere are found by every second cell, also those that recent frames have lost."""
+    height, width, channels = 40, 56, 32
+    generator = torch.Generator().manual_seed(3)
+    looks = _unit(generator, 1 + objects, channels)
+    names = torch.zeros(height, width, dtype=torch.long)
+    for number in range(objects):
+        y, x = (where[0] + 12 * number) % (height - 1), (where[1] + 17 * number) % (width - 1)
+        names[y : y + 2, x : x + 2] = 1 + number
+    cells = torch.nn.functional.normalize(
+        looks[names] + 0.02 * torch.randn(height, width, channels, generator=generator), dim=-1
+    )
+    recipe = Recipe(name="test", sampling=Sampling.CONSECUTIVE_9, references=2, window=4, keyframes=1, pool_keyframes=1)
+    got = {}
+    asked: list[int] = []
+    original = DenseKernel.__call__
+
+    def counting(self: DenseKernel, query: torch.Tensor, *rest: object) -> torch.Tensor:
+        asked.append(len(query))
+        return original(self, query, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(DenseKernel, "__call__", counting)
+    for spacing in (1, 2):
+        asked.clear()
+        propagator = Propagator(
+            replace(recipe, keyframe_lattice=spacing), height=height, width=width, channels=channels,
+            logit_scale=40.0, dtype=torch.float32, device=torch.device("cpu"),
+        )  # fmt: skip
+        propagator.bank.reserve_objects(objects)
+        labels = torch.zeros(height, width, propagator.bank.objects)
+        for number in range(objects):
+            labels[..., number] = (names == 1 + number).float()
+        known = torch.arange(propagator.bank.objects) < objects
+        propagator.bank.set_keyframe(0, cells, labels, known)
+        propagator.bank.add_recent(0, cells, labels if shown else torch.zeros_like(labels), known)
+        got[spacing], _ = propagator.propagate(cells, 1)
+        assert propagator.from_keyframes is not None
+        assert bool((propagator.from_keyframes[:objects].amax(0)[names > 0] > 0.9).all())
+    torch.testing.assert_close(got[2], got[1], atol=TRACE, rtol=0)
+    assert sum(asked) < 0.6 * height * width

@@ -104,19 +104,30 @@ def short_of_memory(request) -> Embedder:
     return Embedder(ROOM_AT_240, request.param)
 
 
+def painted(drive, source: FakeFile | FakeLive, **options):
+    """A driver with this source open and two objects painted on its first frame (a camera's stands still for it)."""
+    driver = drive({source.info.uri: source}, **options)
+    driver.wait_ready()
+    driver.open(source.info.uri)
+    if isinstance(source, FakeLive):
+        source.push()
+        driver.wait_shown(0)
+        driver.session.freeze()
+    driver.paint(mask_at(0), touched=(3, 7))
+    return driver
+
+
 def notices(driver) -> list[Notice]:
     return [event for event in driver.events if isinstance(event, Notice)]
 
 
 # -- memory ----------------------------------------------------------------------------------------------------------
 def test_a_file_goes_on_smaller_with_every_id_and_every_mask(drive, short_of_memory):
-    driver = drive(
-        {"clip.mp4": LargeFile(6)},
+    driver = painted(
+        drive,
+        LargeFile(6),
         make_tracker=lambda config: Tracker(short_of_memory, ROBUST, working_size=config.working_size),
     )
-    driver.wait_ready()
-    driver.open("clip.mp4")
-    driver.paint(mask_at(0), touched=(3, 7))
     driver.session.track()
     driver.wait_event(TrackingFinished)
     assert driver.session.mask_kinds() == {0: MaskKind.KEYFRAME} | dict.fromkeys(range(1, 6), MaskKind.TRACKED)
@@ -133,10 +144,7 @@ def test_a_file_goes_on_smaller_with_every_id_and_every_mask(drive, short_of_mem
 def test_memory_that_runs_out_on_the_way_takes_nothing_with_it(drive):
     """The keyframe was learnt at full size; then another program takes the memory."""
     embedder = Embedder()
-    driver = drive({"clip.mp4": LargeFile(9)}, make_tracker=lambda config: Tracker(embedder, ROBUST))
-    driver.wait_ready()
-    driver.open("clip.mp4")
-    driver.paint(mask_at(0), touched=(3, 7))
+    driver = painted(drive, LargeFile(9), make_tracker=lambda config: Tracker(embedder, ROBUST))
     driver.session.track(until=4)
     driver.wait_event(TrackingFinished)
     assert driver.session.stats().working_size == (640, 480)
@@ -151,13 +159,7 @@ def test_memory_that_runs_out_on_the_way_takes_nothing_with_it(drive):
 
 def test_a_camera_goes_on_smaller_and_is_never_tried_at_more_again(drive, short_of_memory):
     live = LargeLive()
-    driver = drive({"camera:0": live}, make_tracker=lambda config: Tracker(short_of_memory, ROBUST))
-    driver.wait_ready()
-    driver.open("camera:0")
-    live.push()
-    driver.wait_shown(0)
-    driver.session.freeze()
-    driver.paint(mask_at(0), touched=(3, 7))
+    driver = painted(drive, live, make_tracker=lambda config: Tracker(short_of_memory, ROBUST))
     driver.session.track()
     for index in range(1, 30):
         live.push()
@@ -176,15 +178,7 @@ def test_a_camera_goes_on_smaller_and_is_never_tried_at_more_again(drive, short_
 def test_when_even_the_smallest_size_fails_one_sentence_says_so_and_the_masks_stay(drive, live):
     embedder = Embedder()
     source = LargeLive() if live else LargeFile(9)
-    uri = "camera:0" if live else "clip.mp4"
-    driver = drive({uri: source}, make_tracker=lambda config: Tracker(embedder, ROBUST))
-    driver.wait_ready()
-    driver.open(uri)
-    if live:
-        source.push()
-        driver.wait_shown(0)
-        driver.session.freeze()
-    driver.paint(mask_at(0), touched=(3, 7))
+    driver = painted(drive, source, make_tracker=lambda config: Tracker(embedder, ROBUST))
     embedder.room = 10
     driver.session.track()
     driver.wait(lambda: notices(driver) and driver.session.mode is Mode.FROZEN)
@@ -330,13 +324,7 @@ def test_size_and_rate_change_on_the_way_without_a_new_tracker(drive):
         made.append(config)
         return Tracker(Embedder(), ROBUST, working_size=config.working_size)
 
-    driver = drive({"camera:0": live}, make_tracker=make)
-    driver.wait_ready()
-    driver.open("camera:0")
-    live.push()
-    driver.wait_shown(0)
-    driver.session.freeze()
-    driver.paint(mask_at(0), touched=(3, 7))
+    driver = painted(drive, live, make_tracker=make)
     driver.session.track()
     ready = 1
     for index, (config, size) in enumerate(
@@ -371,10 +359,7 @@ def test_keyframes_are_seen_anew_at_another_size_one_with_each_frame(drive):
             seen.append((frame.index, self.short_side, None))
             return super().step(frame, mask, **how)
 
-    driver = drive({"clip.mp4": LargeFile(9)}, make_tracker=lambda config: Watching(Embedder(), ROBUST))
-    driver.wait_ready()
-    driver.open("clip.mp4")
-    driver.paint(mask_at(0), touched=(3, 7))
+    driver = painted(drive, LargeFile(9), make_tracker=lambda config: Watching(Embedder(), ROBUST))
     driver.session.seek(2)
     driver.wait_shown(2)
     driver.paint(mask_at(2), touched=(3,))
@@ -399,14 +384,12 @@ def test_frames_arrive_at_the_tracker_with_their_small_picture(drive):
             seen.append(frame)
             return super().step(frame, mask, **how)
 
-    driver = drive(
-        {"clip.mp4": LargeFile(4)},
+    driver = painted(
+        drive,
+        LargeFile(4),
         config=EngineConfig(working_size=240),
         make_tracker=lambda config: Watching(embedder, ROBUST, working_size=240),
     )
-    driver.wait_ready()
-    driver.open("clip.mp4")
-    driver.paint(mask_at(0), touched=(3, 7))
     driver.session.track()
     driver.wait_event(TrackingFinished)
     assert [frame.small.shape for frame in seen[1:]] == [(240, 320, 3)] * 3
