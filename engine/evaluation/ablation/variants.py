@@ -73,7 +73,7 @@ SWEEPS: Mapping[str, Sweep] = {
     "top-k": Sweep(("top_k",), (5, 10, 20, 50, 200, 0), True, "cells that vote for a cell, the strongest (0: all)"),
     "pooling": Sweep(("pool_recent",), (1, 2), False, "pooling of the recent references but the newest, 1: none"),
     "keyframe-pooling": Sweep(("pool_keyframes",), (1, 2), False, "pooling of the keyframes, 1: none"),
-    "keyframe-lattice": Sweep(("keyframe_lattice",), (1, 2, 4), False, "spacing of the cells that ask the keyframes, 1: all"),
+    "keyframe-lattice": Sweep(("keyframe_lattice",), (1, 2, 4), False, "spacing of cells that ask keyframes, 1: all"),
 }  # fmt: skip
 
 EXPERIMENTS = (STRATEGIES, *SWEEPS)
