@@ -124,8 +124,11 @@ def trace_cell(
         spoken = keyframe_voices(bank.keyframes, frame_index, recipe.far_keyframe_voice)
         references += [(slot, False, recipe.sigma_keyframe) for slot in bank.keyframes]
         voices += list(spoken[:, object_column])
-    kept = [i for i, (slot, _, _) in enumerate(references) if slot.frame_index != leave_out and float(voices[i]) > 0]
-    if not kept:
+    kept = [i for i, (slot, _, _) in enumerate(references) if slot.frame_index != leave_out]
+    knowing = [i for i in kept if float(voices[i]) > 0]
+    if recipe.renormalise:
+        kept = knowing  # the plain softmax runs over the others, too
+    if not knowing:
         raise MaskError(
             "No other frame in the engine's memory knows this object.", "Track on, and ask on a later frame."
         )
