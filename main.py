@@ -114,6 +114,14 @@ def run_window(options: argparse.Namespace) -> int:
     return int(run(options))
 
 
+def run_command(name: str, options: argparse.Namespace) -> int:
+    if getattr(options, "painting", False):  # it needs the window, which no command of the engine may know
+        from app.painting_bench import run
+
+        return run(options)
+    return int(importlib.import_module(COMMANDS[name].module).run(options))
+
+
 def _print_whatever_comes() -> None:
     """A file name that the terminal (or a log of another encoding) cannot show must not end what was done with it."""
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
@@ -133,7 +141,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not options.debug:
         os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # its warnings on stderr say nothing a user can act on
     try:
-        code = run_window(options) if name is None else int(importlib.import_module(COMMANDS[name].module).run(options))
+        code = run_window(options) if name is None else run_command(name, options)
         sys.stdout.flush()  # a closed pipe shows here, not in the interpreter's shutdown
         return code
     except BrokenPipeError:

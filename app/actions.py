@@ -9,6 +9,7 @@ from PyQt6.QtCore import QObject, Qt
 from PyQt6.QtGui import QAction, QActionGroup, QKeySequence
 from PyQt6.QtWidgets import QWidget
 
+from app.i18n import told
 from app.settings import Settings
 
 
@@ -40,7 +41,7 @@ class ActionSpec:
 
     @property
     def plain_text(self) -> str:
-        return self.text.replace("&", "").rstrip("…")
+        return told(self.text).replace("&", "").rstrip("…")
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,12 @@ def _tools() -> tuple[ActionSpec, ...]:
     rows = (
         ("paint", "&Paint", "P", "Paint the selected object with the brush; the right button erases"),
         ("erase", "&Erase", "E", "Take paint away with the brush"),
-        ("polygon", "Poly&gon", "G", "Click around the object; Enter closes the outline, Esc gives up"),
+        (
+            "polygon",
+            "Poly&gon and lasso",
+            "G",
+            "Click around the object or draw around it; Enter closes the outline, Esc gives up",
+        ),
         ("box", "Bo&x", "R", "Drag a rectangle of the selected object"),
         (
             "scribble",
@@ -150,6 +156,15 @@ TABLE: tuple[ActionSpec | MenuSlot, ...] = (
     *_tools(),
     ActionSpec("brush_smaller", "Brush s&maller", ("[",), "Make the brush smaller", "Edit/Tool", section=1),
     ActionSpec("brush_larger", "Brush &larger", ("]",), "Make the brush larger", "Edit/Tool", section=1),
+    ActionSpec(
+        "pen_pressure",
+        "Pen p&ressure sizes the brush",
+        (),
+        "Let the pressure of a pen make the brush larger and smaller",
+        "Edit/Tool",
+        checkable=True,
+        section=1,
+    ),
     ActionSpec("new_object", "&New object", ("N",), "Add an object and paint it", "Object", "plus"),
     ActionSpec(
         "delete_object", "&Delete object", ("Delete",), "Remove the selected object from every frame", "Object", "trash"
@@ -170,9 +185,38 @@ TABLE: tuple[ActionSpec | MenuSlot, ...] = (
     ActionSpec("track_backward", "Track &backward", ("B",), "Carry the masks to the start", "Track", "track_backward"),
     ActionSpec("step_forward", "Track one frame for&ward", (".",), "Track one frame on", "Track", "step_forward"),
     ActionSpec("step_backward", "Track one frame b&ack", (",",), "Track one frame back", "Track", "step_backward"),
+    ActionSpec(
+        "track_to_keyframe", "Track to &next keyframe", ("Shift+F",), "Track forward to the next keyframe", "Track"
+    ),
+    ActionSpec(
+        "track_back_to_keyframe",
+        "Track back to previous ke&yframe",
+        ("Shift+B",),
+        "Track backward to the keyframe before",
+        "Track",
+    ),
+    ActionSpec(
+        "track_range", "Track the mark&ed range", ("Ctrl+Shift+F",), "Track from the in mark to the out mark", "Track"
+    ),
+    ActionSpec(
+        "retrack",
+        "Re-track between keyframes",
+        ("Shift+K",),
+        "Track the frames around this one anew from the keyframes on both sides, and blend the two",
+        "Track",
+    ),
     ActionSpec("stop", "&Stop", ("Ctrl+.",), "Stop playing or tracking", "Track", "stop"),
     ActionSpec(
         "freeze", "Free&ze live picture", ("Z",), "Hold the live picture to paint on it", "Track", "freeze", True
+    ),
+    ActionSpec(
+        "replay",
+        "Instant replay",
+        ("Shift+Z",),
+        "See the last seconds of a live picture again, and correct them",
+        "Track",
+        "",
+        True,
     ),
     ActionSpec(
         "record", "&Record…", ("Ctrl+R",), "Write every tracked live frame to a folder", "Track", "record", True
@@ -197,10 +241,20 @@ TABLE: tuple[ActionSpec | MenuSlot, ...] = (
     ActionSpec("to_start", "&Start", ("Home",), "The first frame", "Track/Go to", "to_start"),
     ActionSpec("to_end", "En&d", ("End",), "The last frame", "Track/Go to", "to_end"),
     ActionSpec(
-        "lost_sound",
-        "Sound when an object is &lost",
+        "retrack_auto",
+        "Re-trac&k after corrections",
         (),
-        "Make a sound when a live object is lost",
+        "Once a correction is painted, track the frames up to the keyframes beside it anew",
+        "Track",
+        "",
+        True,
+        section=2,
+    ),
+    ActionSpec(
+        "lost_sound",
+        "Sound when an object is unsure or &lost",
+        (),
+        "Make a sound when a live object becomes unsure or is lost",
         "Track",
         "",
         True,
@@ -214,6 +268,19 @@ TABLE: tuple[ActionSpec | MenuSlot, ...] = (
     ActionSpec("zoom_out", "Zoom &out", ("Ctrl+-",), "Make the picture smaller", "View", "zoom_out"),
     ActionSpec("zoom_fit", "&Fit to window", ("Ctrl+0",), "Show the whole picture", "View", "fit"),
     ActionSpec("zoom_100", "&Actual size", ("Ctrl+1",), "One picture pixel per screen pixel", "View", "actual"),
+    MenuSlot("time_line", "Time li&ne", "View", section=1),
+    ActionSpec("timeline_in", "&Magnify", ("=", "+"), "Show fewer frames on the time line", "View/Time line"),
+    ActionSpec("timeline_out", "&Reduce", ("-",), "Show more frames on the time line", "View/Time line"),
+    ActionSpec("timeline_fit", "&All frames", ("\\",), "Show every frame on the time line", "View/Time line"),
+    ActionSpec(
+        "show_thumbnails",
+        "Small &pictures",
+        ("Ctrl+Shift+T",),
+        "Show small pictures of the frames below the time line",
+        "View/Time line",
+        "",
+        True,
+    ),
     ActionSpec(
         "hide_overlay", "&Hide overlay", ("H",), "See the picture without its mask", "View", "eye", True, section=1
     ),
@@ -246,6 +313,12 @@ TABLE: tuple[ActionSpec | MenuSlot, ...] = (
     ActionSpec("theme_system", "As the &system", (), "Follow the system's theme", "View/Theme", "", True, "theme"),
     ActionSpec("theme_light", "&Light", (), "Light window", "View/Theme", "", True, "theme"),
     ActionSpec("theme_dark", "&Dark", (), "Dark window", "View/Theme", "", True, "theme"),
+    MenuSlot("language", "Lan&guage", "View", section=2),
+    ActionSpec(
+        "language_system", "As the &system", (), "Follow the system's language", "View/Language", "", True, "lang"
+    ),
+    ActionSpec("language_en", "&English", (), "English from the next start on", "View/Language", "", True, "lang"),
+    ActionSpec("language_de", "&Deutsch", (), "German from the next start on", "View/Language", "", True, "lang"),
     ActionSpec("full_screen", "F&ull screen", ("F11",), "Use the whole screen", "View", "", True, section=3),
     MenuSlot("model", "&Model", "Engine"),
     MenuSlot("working_size", "&Working size", "Engine"),
@@ -255,6 +328,7 @@ TABLE: tuple[ActionSpec | MenuSlot, ...] = (
     MenuSlot("recipe", "&Recipe", "Engine"),
     ActionSpec("keys", "&Keys and mouse", ("F1",), "Every key and mouse button on one sheet", "Help", "keyboard"),
     ActionSpec("remap_keys", "Chan&ge keys…", (), "Give the actions keys of your own", "Help"),
+    ActionSpec("tour", "&First steps", (), "Show the three first steps again", "Help"),
     ActionSpec(
         "diagnostics", "&Diagnostics…", (), "What this machine offers, to copy into a report", "Help", section=1
     ),
@@ -266,7 +340,8 @@ ACTIONS: tuple[ActionSpec, ...] = tuple(entry for entry in TABLE if isinstance(e
 # Held down, these go on; everything else happens once per press.
 _REPEATING = frozenset(
     ("frame_previous", "frame_next", "frame_back_10", "frame_on_10", "step_forward", "step_backward", "undo", "redo",
-     "brush_smaller", "brush_larger", "opacity_less", "opacity_more", "zoom_in", "zoom_out")
+     "brush_smaller", "brush_larger", "opacity_less", "opacity_more", "zoom_in", "zoom_out",
+     "timeline_in", "timeline_out")
 )  # fmt: skip
 
 MOUSE: tuple[tuple[str, str], ...] = (
@@ -276,16 +351,26 @@ MOUSE: tuple[tuple[str, str], ...] = (
     ("Shift + middle click", "Select an object"),
     ("Middle drag, Space + drag", "Move the picture"),
     ("Wheel", "Zoom at the pointer"),
-    ("Ctrl + wheel", "Brush size"),
-    ("Enter, Esc, Backspace", "Polygon, smart scribble: finish, give up, one corner or stroke back"),
+    ("Ctrl + wheel", "Brush size, or tolerance of the fill"),
+    ("Enter, Esc, Backspace", "Polygon, lasso, smart scribble: finish, give up, one step back"),
     ("Left, right, Shift + drag", "Smart scribble: inside, outside, a box around the object"),
     ("Drag on the time line", "Go to a frame"),
+    ("Ctrl + wheel on the time line", "Magnify it; the wheel alone and the middle button move it"),
     ("Drop on the window", "Open it; a PNG mask is used as mask"),
 )
 
 
+MENU_TITLES = {"File": "&File", "Edit": "&Edit", "Object": "&Object", "Track": "&Track", "View": "&View",
+               "Engine": "E&ngine", "Help": "&Help"}  # fmt: skip
+
+
 def top_group(entry: ActionSpec | MenuSlot) -> str:
     return entry.group.split("/")[0]
+
+
+def group_title(entry: ActionSpec | MenuSlot) -> str:
+    """The menu an entry is in, in the user's language."""
+    return told(MENU_TITLES[top_group(entry)]).replace("&", "")
 
 
 def native_key(key: str) -> str:
@@ -314,7 +399,7 @@ class Actions(QObject):
         self._actions: dict[str, QAction] = {}
         groups: dict[str, QActionGroup] = {}
         for spec in ACTIONS:
-            action = QAction(spec.text, window)
+            action = QAction(told(spec.text), window)
             action.setObjectName(spec.id)
             action.setCheckable(spec.checkable)
             action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
@@ -356,4 +441,4 @@ class Actions(QObject):
             action = self._actions[spec.id]
             action.setShortcuts([QKeySequence(key) for key in keys])
             shown = f" ({native_key(keys[0])})" if keys else ""
-            action.setToolTip(f"{spec.plain_text}{shown}\n{spec.tip}")
+            action.setToolTip(f"{spec.plain_text}{shown}\n{told(spec.tip)}")

@@ -73,6 +73,8 @@ def _show(application: QApplication, window: MainWindow, options: argparse.Names
     window.show()
     application.processEvents()  # the window is on screen before torch competes for the processor
     window.bridge.start()
+    if not window.settings.tour_seen:
+        window.tour.begin()
     if getattr(options, "demo", False):
         window.opening.open_demo()
     elif options.source:
@@ -95,7 +97,10 @@ def make_application() -> QApplication:
 
 
 def make_window(options: argparse.Namespace, log_file: Path | None) -> MainWindow:
+    from PyQt6.QtCore import QCoreApplication
+
     from app.bridge import EngineBridge
+    from app.i18n import install_language
     from app.settings import Settings
     from app.window.engine_menu import merged_config
     from app.window.main_window import MainWindow
@@ -103,6 +108,8 @@ def make_window(options: argparse.Namespace, log_file: Path | None) -> MainWindo
     from engine.runtime.session import Session
 
     settings = Settings()
+    if (application := QCoreApplication.instance()) is not None:
+        install_language(application, settings.language)  # before any text is made
     asked = EngineConfig(
         model=options.model,
         recipe=options.recipe,
@@ -146,6 +153,7 @@ def install_hooks(window: MainWindow) -> Callable[[], None]:
     from PyQt6.QtCore import QTimer
     from PyQt6.QtWidgets import QApplication, QDialog
 
+    from app.i18n import translate
     from engine.runtime.messages import Notice, Severity
 
     def on_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -153,8 +161,12 @@ def install_hooks(window: MainWindow) -> Callable[[], None]:
         print(text, file=sys.stderr)
         _LOG.error("unexpected error\n%s", text)
         if threading.current_thread() is threading.main_thread():
-            message = window.tr("Something unexpected went wrong: %1.").replace("%1", f"{kind.__name__}: {error}")
-            way_out = window.tr("Your masks are still here. Export them, then report this with Help, Diagnostics.")
+            message = translate("Application", "Something unexpected went wrong: %1.").replace(
+                "%1", f"{kind.__name__}: {error}"
+            )
+            way_out = translate(
+                "Application", "Your masks are still here. Export them, then report this with Help, Diagnostics."
+            )
             window.show_notice(Notice(Severity.ERROR, message, way_out))
 
     def leave() -> None:

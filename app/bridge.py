@@ -30,6 +30,7 @@ from engine.runtime.messages import (
     ProjectOpened,
     ProjectSourceMissing,
     RecoveryFound,
+    ReplayChanged,
     Scribbled,
     SourceClosed,
     SourceOpened,
@@ -67,6 +68,7 @@ class EngineBridge(QObject):
         recording_changed(bool): a live recording began or ended.
         motion_read(MotionRead): the motion that `read_motion` asked for.
         scribbled(Scribbled): what the strokes that `scribble` sent stand for.
+        replay_changed(frames): the last seconds of a live source are looked at again; empty: not any more.
         explained(Explained): which frames decide the pixel that `explain` asked for.
     """
 
@@ -89,6 +91,7 @@ class EngineBridge(QObject):
     project_source_missing = pyqtSignal(object)
     recovery_found = pyqtSignal(object)
     scribbled = pyqtSignal(object)
+    replay_changed = pyqtSignal(tuple)
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -101,6 +104,7 @@ class EngineBridge(QObject):
         self._unsaved = False
         self._project = ProjectChanged()
         self._recording = False
+        self._replaying = False
         self._export_keeps_masks = False
         self._stopped = False
         self._awake_until = 0.0
@@ -141,6 +145,11 @@ class EngineBridge(QObject):
     def project(self) -> ProjectChanged:
         """Where the work is kept."""
         return self._project
+
+    @property
+    def replaying(self) -> bool:
+        """Whether the last seconds of a live source are looked at again."""
+        return self._replaying
 
     @property
     def recording(self) -> bool:
@@ -193,6 +202,14 @@ class EngineBridge(QObject):
         self._session.step(direction)
         self._wake()
 
+    def replay(self) -> None:
+        self._session.replay()
+        self._wake()
+
+    def retrack(self, index: int | None = None) -> None:
+        self._session.retrack(index)
+        self._wake()
+
     def pause(self) -> None:
         self._session.pause()
         self._wake()
@@ -207,9 +224,17 @@ class EngineBridge(QObject):
         self._session.clear_mask(frame)
         self._wake()
 
+    def unpin(self, frame_index: int) -> None:
+        self._session.unpin(frame_index)
+        self._wake()
+
     def delete_object(self, object_id: int) -> None:
         self._session.delete_object(object_id)
         self._painted -= {object_id}
+        self._wake()
+
+    def restore_object(self, object_id: int) -> None:
+        self._session.restore_object(object_id)
         self._wake()
 
     def mask_at(self, index: int) -> tuple[Mask | None, MaskKind]:
@@ -343,7 +368,10 @@ class EngineBridge(QObject):
             self._dispatch_project(event)
 
     def _dispatch_project(self, event: Event) -> None:
-        if isinstance(event, ProjectOpened):
+        if isinstance(event, ReplayChanged):
+            self._replaying = bool(event.frames)
+            self.replay_changed.emit(event.frames)
+        elif isinstance(event, ProjectOpened):
             self.project_opened.emit(event)
         elif isinstance(event, ProjectChanged):
             self._project = event

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PyQt6.QtCore import QByteArray, QSettings
 
+from app.i18n import LANGUAGES
 from engine.export.formats import DEFAULT_FORMAT, FORMATS
 
 MAX_RECENT = 10
@@ -74,6 +75,25 @@ class Settings:
     def theme(self, value: str) -> None:
         self._store.setValue("view/theme", value)
 
+    @property
+    def language(self) -> str:
+        """One of `app.i18n.LANGUAGES`; it counts from the next start on."""
+        value = self._text("view/language", "system")
+        return value if value in LANGUAGES else "system"
+
+    @language.setter
+    def language(self, value: str) -> None:
+        self._store.setValue("view/language", value)
+
+    @property
+    def tour_seen(self) -> bool:
+        """The first steps were shown, or skipped."""
+        return self._text("view/tour_seen", "false") == "true"
+
+    @tour_seen.setter
+    def tour_seen(self, value: bool) -> None:
+        self._store.setValue("view/tour_seen", "true" if value else "false")
+
     # -- painting ----------------------------------------------------------------------------------------------
     @property
     def overlay_opacity(self) -> float:
@@ -84,8 +104,26 @@ class Settings:
         self._store.setValue("view/opacity", value)
 
     @property
+    def thumbnails(self) -> bool:
+        """Whether small pictures are shown below the time line."""
+        return self._text("window/thumbnails", "true") == "true"
+
+    @thumbnails.setter
+    def thumbnails(self, value: bool) -> None:
+        self._store.setValue("window/thumbnails", "true" if value else "false")
+
+    @property
+    def retrack_auto(self) -> bool:
+        """Whether the frames around a correction are tracked anew by themselves."""
+        return self._text("tracking/retrack_auto", "false") == "true"
+
+    @retrack_auto.setter
+    def retrack_auto(self, value: bool) -> None:
+        self._store.setValue("tracking/retrack_auto", "true" if value else "false")
+
+    @property
     def lost_sound(self) -> bool:
-        """A sound when an object is lost in live use."""
+        """A sound when an object becomes unsure or is lost in live use."""
         return self._text("tracking/lost_sound", "false") == "true"
 
     @lost_sound.setter
@@ -99,6 +137,23 @@ class Settings:
     @brush_radius.setter
     def brush_radius(self, value: int) -> None:
         self._store.setValue("paint/brush_radius", value)
+
+    @property
+    def fill_tolerance(self) -> int:
+        return int(self._number("paint/fill_tolerance", 16, 0, 255))
+
+    @fill_tolerance.setter
+    def fill_tolerance(self, value: int) -> None:
+        self._store.setValue("paint/fill_tolerance", value)
+
+    @property
+    def pen_pressure(self) -> bool:
+        """The pressure of a pen sizes the brush."""
+        return self._text("paint/pen_pressure", "true") == "true"
+
+    @pen_pressure.setter
+    def pen_pressure(self, value: bool) -> None:
+        self._store.setValue("paint/pen_pressure", "true" if value else "false")
 
     # -- engine ------------------------------------------------------------------------------------------------
     @property

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from PyQt6.QtCore import QCoreApplication
-
+from app.i18n import translate
 from engine.runtime.messages import Mode
 
 
@@ -42,37 +41,37 @@ def space_command(mode: Mode, *, live: bool, painted: bool, at_end: bool = False
     return Command.TRACK if painted else Command.PLAY
 
 
-def tr(text: str) -> str:
-    return QCoreApplication.translate("transport", text)
-
-
 def state_text(mode: Mode, *, live: bool, direction: int = 1) -> str:
     """One word or two on what is going on."""
     if mode is Mode.TRACKING:
-        return tr("Tracking") if live or direction > 0 else tr("Tracking backward")
+        return (
+            translate("transport", "Tracking") if live or direction > 0 else translate("transport", "Tracking backward")
+        )
     return {
-        Mode.EMPTY: tr("Nothing open"),
-        Mode.OPENING: tr("Opening…"),
-        Mode.PREVIEW: tr("Live"),
-        Mode.FROZEN: tr("Frozen") if live else tr("Paused"),
-        Mode.PLAYING: tr("Playing"),
+        Mode.EMPTY: translate("transport", "Nothing open"),
+        Mode.OPENING: translate("transport", "Opening…"),
+        Mode.PREVIEW: translate("transport", "Live"),
+        Mode.FROZEN: translate("transport", "Frozen") if live else translate("transport", "Paused"),
+        Mode.PLAYING: translate("transport", "Playing"),
     }[mode]
 
 
 def hint_text(mode: Mode, *, live: bool, painted: bool, at_end: bool = False) -> str:
     """What to do next, in one short line."""
     if mode is Mode.EMPTY:
-        return tr("Open a video or a camera")
+        return translate("transport", "Open a video or a camera")
     if mode is Mode.OPENING:
         return ""
     if mode is Mode.TRACKING:
-        return tr("Paint to correct, Space pauses")
+        return translate("transport", "Paint to correct, Space pauses")
     if mode is Mode.PLAYING:
-        return tr("Space pauses")
+        return translate("transport", "Space pauses")
     if mode is Mode.PREVIEW:
-        return tr("Space tracks") if painted else tr("Paint, or Space to freeze")
+        return (
+            translate("transport", "Space tracks") if painted else translate("transport", "Paint, or Space to freeze")
+        )
     if at_end and not live:
-        return tr("Space plays from the start")
+        return translate("transport", "Space plays from the start")
     if painted:
-        return tr("Space tracks from here")
-    return tr("Paint the object, then Space")
+        return translate("transport", "Space tracks from here")
+    return translate("transport", "Paint the object, then Space")

@@ -9,6 +9,7 @@ from PyQt6.QtCore import QEvent, QPointF, Qt, pyqtSignal
 from PyQt6.QtGui import (
     QEnterEvent,
     QFocusEvent,
+    QInputDevice,
     QKeyEvent,
     QMouseEvent,
     QNativeGestureEvent,
@@ -56,7 +57,7 @@ class Canvas(PaintingView):
         self._navigation = Navigation(self)
         self._button = Qt.MouseButton.NoButton  # that holds the tool down
         self._pressure: float | None = None
-        self._pressure_sizes = False
+        self._pressure_sizes = True
         self.setMouseTracking(True)
         self.setTabletTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -68,18 +69,24 @@ class Canvas(PaintingView):
         self.refresh_cursor()
 
     def set_pressure_sizes_brush(self, enabled: bool) -> None:
-        """Let the pressure of a pen scale the brush radius (off at first)."""
+        """Let the pressure of a pen scale the brush radius (on at first)."""
+        self.update_ring()
         self._pressure_sizes = enabled
+        self.update_ring()
+
+    @property
+    def effective_radius(self) -> float:
+        share = 1.0 if self._pressure is None or not self._pressure_sizes else max(LIGHTEST_TOUCH, self._pressure)
+        return max(0.5, self._radius * share)
 
     # -- tool in use -------------------------------------------------------------------------------------------
     def _tool_event(self, position: QPointF, modifiers: Qt.KeyboardModifier) -> ToolEvent:
         x, y = self.to_frame(position)
-        share = 1.0 if self._pressure is None or not self._pressure_sizes else max(LIGHTEST_TOUCH, self._pressure)
         return ToolEvent(
             x,
             y,
             object_id=self._objects.selected_id,
-            radius=max(0.5, self._radius * share),
+            radius=self.effective_radius,
             erase=self._erasing,
             shift=bool(modifiers & Qt.KeyboardModifier.ShiftModifier),
             scale=self._viewport.zoom / self.devicePixelRatioF(),
@@ -232,20 +239,25 @@ class Canvas(PaintingView):
         eraser = event.pointerType() == QPointingDevice.PointerType.Eraser
         button = Qt.MouseButton.RightButton if eraser else event.button()
         if event.type() == QEvent.Type.TabletMove:
-            self._pressure = event.pressure() if event.buttons() != Qt.MouseButton.NoButton else None
+            self._press_pen(_pressure(event) if event.buttons() != Qt.MouseButton.NoButton else None)
             self._move_tool(position, modifiers)
         elif button not in (Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton):
             event.ignore()
             return
         elif event.type() == QEvent.Type.TabletPress:
             self.setFocus(Qt.FocusReason.MouseFocusReason)
-            self._pressure = event.pressure()
+            self._press_pen(_pressure(event))
             self._follow_pointer(position)
             self._press_tool(position, button, modifiers)
         else:
             self._release_tool(position, button, modifiers)
-            self._pressure = None
+            self._press_pen(None)
         event.accept()
+
+    def _press_pen(self, pressure: float | None) -> None:
+        self.update_ring()  # the ring follows the pressure
+        self._pressure = pressure
+        self.update_ring()
 
     # -- touch -------------------------------------------------------------------------------------------------
     def event(self, event: QEvent | None) -> bool:
@@ -284,16 +296,26 @@ class Canvas(PaintingView):
         if key == Qt.Key.Key_Space and event.modifiers() == Qt.KeyboardModifier.NoModifier:
             if not event.isAutoRepeat() and self._button == Qt.MouseButton.NoButton:
                 self._navigation.space_pressed()
-        elif self.busy and self._tool.key(key):
-            if not self.busy:
-                self._button, self._erasing = Qt.MouseButton.NoButton, False
-            self.tool_used()
+        elif self._key_for_tool(key):
+            pass
         elif key == Qt.Key.Key_BracketLeft:
             self.brush_smaller()
         elif key == Qt.Key.Key_BracketRight:
             self.brush_larger()
         else:
             super().keyPressEvent(event)
+
+    def _key_for_tool(self, key: int) -> bool:
+        if not self.busy or not self._tool.key(key):
+            return False
+        if not self.busy:
+            self._button, self._erasing = Qt.MouseButton.NoButton, False
+        self.tool_used()
+        return True
+
+    def step_back(self) -> bool:
+        """Take back the last corner or stroke of what the tool in hand has begun; False when it has begun nothing."""
+        return self._key_for_tool(Qt.Key.Key_Backspace)
 
     def keyReleaseEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802
         if event is None:
@@ -317,3 +339,11 @@ class Canvas(PaintingView):
         elif self._item is None or not self._editable:
             shape = Qt.CursorShape.ArrowCursor
         self.setCursor(shape)
+
+
+def _pressure(event: QTabletEvent) -> float | None:
+    """0..1; None from a pen that cannot tell."""
+    device = event.pointingDevice()
+    if device is None or not device.hasCapability(QInputDevice.Capability.Pressure):
+        return None
+    return event.pressure()

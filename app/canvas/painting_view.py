@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import cast
 
@@ -29,9 +30,15 @@ class PaintingView(FrameView):
 
     Signals:
         brush_radius_changed(int): frame pixels.
+        fill_tolerance_changed(int): levels per channel.
+        tool_changed(str): another tool is in hand.
+        hint_changed(str): what to do next with the tool in hand, "" when there is nothing to say.
     """
 
     brush_radius_changed = pyqtSignal(int)
+    fill_tolerance_changed = pyqtSignal(int)
+    tool_changed = pyqtSignal(str)
+    hint_changed = pyqtSignal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -47,6 +54,7 @@ class PaintingView(FrameView):
         self._pointer: QPointF | None = None
         self._erasing = False
         self._was_busy = False
+        self._hint = ""
         self._edit.region_changed.connect(self._on_region_changed)
         self._edit.frame_changed.connect(self._on_edit_frame_changed)
         self._objects.removed.connect(self._on_object_removed)
@@ -82,6 +90,7 @@ class PaintingView(FrameView):
         self._viewport = replace(self._viewport, frame_width=0, frame_height=0, fitted=True)
         self.show_frame(None)
         self.refresh_cursor()
+        self._tell_hint()
 
     def shown_mask(self) -> Mask | None:
         # Nobody wants to paint blind: the overlay shows while a tool is at work even when it is switched off.
@@ -109,6 +118,7 @@ class PaintingView(FrameView):
         if new_source:
             self.zoom_fit()
             self.refresh_cursor()
+            self._tell_hint()
 
     @property
     def _edits_shown_frame(self) -> bool:
@@ -191,6 +201,8 @@ class PaintingView(FrameView):
             self._tool = self._tools[name]
             self.update_ring()
             self.refresh_cursor()
+            self.tool_changed.emit(name)
+            self._tell_hint()
 
     @property
     def scribble(self) -> ScribbleTool:
@@ -211,10 +223,17 @@ class PaintingView(FrameView):
             self._show(waiting)
         if self.busy != self._was_busy:
             self._was_busy = self.busy
+            self._tell_hint()
             if not self._overlay_visible:
                 self.redraw()
         if not self._tool.brush:
             self.update()
+
+    def _tell_hint(self) -> None:
+        hint = self._tool.hint if self._item is not None else ""
+        if hint != self._hint:
+            self._hint = hint
+            self.hint_changed.emit(hint)
 
     # -- brush -------------------------------------------------------------------------------------------------
     @property
@@ -231,7 +250,10 @@ class PaintingView(FrameView):
             self.brush_radius_changed.emit(radius)
 
     def scale_brush(self, notches: float) -> None:
-        """Larger (> 0) or smaller (< 0) by steps of a fifth, by one pixel at least."""
+        """Larger (> 0) or smaller (< 0) by steps of a fifth, by one pixel at least; the tolerance of the fill tool."""
+        if self._tool.name == "fill":
+            self.set_fill_tolerance(self._tolerance + math.ceil(abs(2 * notches)) * (1 if notches > 0 else -1))
+            return
         scaled = round(self._radius * BRUSH_PER_NOTCH**notches)
         if scaled == self._radius and notches:
             scaled += 1 if notches > 0 else -1
@@ -243,9 +265,16 @@ class PaintingView(FrameView):
     def brush_smaller(self) -> None:
         self.scale_brush(-1)
 
+    @property
+    def fill_tolerance(self) -> int:
+        return self._tolerance
+
     def set_fill_tolerance(self, tolerance: int) -> None:
         """Largest colour difference per channel (0..255) that the fill tool bridges."""
-        self._tolerance = min(max(int(tolerance), 0), 255)
+        tolerance = min(max(int(tolerance), 0), 255)
+        if tolerance != self._tolerance:
+            self._tolerance = tolerance
+            self.fill_tolerance_changed.emit(tolerance)
 
     # -- over the picture --------------------------------------------------------------------------------------
     @property
@@ -254,7 +283,12 @@ class PaintingView(FrameView):
         if self._pointer is None or self._item is None or not self._editable or not self._tool.brush:
             return None
         ratio = self.devicePixelRatioF()
-        return self._pointer, brush_ring.ring_radius(self._radius, self._viewport.zoom, ratio)
+        return self._pointer, brush_ring.ring_radius(self.effective_radius, self._viewport.zoom, ratio)
+
+    @property
+    def effective_radius(self) -> float:
+        """Frame pixels the brush covers now, the pressure of a pen included."""
+        return float(self._radius)
 
     def update_ring(self) -> None:
         """Repaint where the ring is; call before and after it changes."""

@@ -30,6 +30,7 @@ from app.dialogs.export_options import ObjectChooser, OptionForm, RangeChooser
 from app.dialogs.export_parts import FormatList, ProgressStrip
 from app.dialogs.export_preview import ExportPreview
 from app.dialogs.export_target import TargetRow, is_occupied
+from app.i18n import told
 from app.settings import Settings
 from engine.export.request import ExportObject, ExportRequest, Value
 from engine.runtime.messages import DisplayItem, ExportProgress
@@ -167,7 +168,7 @@ class ExportDialog(QDialog):
     # -- the question ------------------------------------------------------------------------------------------
     def _on_format(self) -> None:
         format_ = self.formats.format
-        self.summary.setText(self.tr(format_.summary))
+        self.summary.setText(told(format_.summary))
         self.options.show_format(format_, self._values.get(format_.key, {}), self._pointless)
         order = [self.formats, *self.options.fields.values(), self.range.which]
         for before, after in pairwise(order):
@@ -285,7 +286,9 @@ class ExportDialog(QDialog):
             self._unfinished = None
             self.accept()
             return
-        self.strip.end(f"{progress.text} {progress.way_out}".strip(), "info" if progress.cancelled else "error")
+        self.strip.end(
+            f"{told(progress.text)} {told(progress.way_out)}".strip(), "info" if progress.cancelled else "error"
+        )
         self.start_button.setText(self.tr("&Continue") if self._has_parts() else self.tr("&Export"))
         self.close_button.setText(self.tr("Cancel"))
         self._enable()

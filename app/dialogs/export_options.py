@@ -20,6 +20,7 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
+from app.i18n import told
 from engine.export.formats import ExportFormat, Option
 from engine.export.request import ExportObject, Value
 
@@ -65,22 +66,22 @@ class OptionForm(QWidget):
             if option.key in pointless:
                 continue
             field = self._make_field(option, values.get(option.key, option.default))
-            field.setToolTip(self.tr(option.help))
-            field.setAccessibleDescription(self.tr(option.help))
+            field.setToolTip(told(option.help))
+            field.setAccessibleDescription(told(option.help))
             self._wheel.watch(field)
             self.fields[option.key] = field
             if isinstance(field, QCheckBox):
                 self._form.addRow(field)
             else:
-                field.setAccessibleName(self.tr(option.label))
-                label = QLabel(self.tr(option.label))
+                field.setAccessibleName(told(option.label))
+                label = QLabel(told(option.label))
                 label.setBuddy(field)
                 self._form.addRow(label, field)
         self.setVisible(bool(self.fields))
 
     def _make_field(self, option: Option, value: Value) -> QWidget:
         if isinstance(value, bool):
-            check = QCheckBox(self.tr(option.label))
+            check = QCheckBox(told(option.label))
             check.setChecked(value)
             check.toggled.connect(lambda _on: self.changed.emit())
             return check
@@ -88,14 +89,14 @@ class OptionForm(QWidget):
             spin = QSpinBox()
             spin.setRange(option.low, option.high)
             spin.setValue(value)
-            spin.setSuffix(f" {option.unit}" if option.unit else "")
+            spin.setSuffix(f" {told(option.unit)}" if option.unit else "")
             spin.valueChanged.connect(lambda _value: self.changed.emit())
             return spin
         if option.choices:
             combo = QComboBox()
             _may_shrink(combo)
             for key, text in option.choices:
-                combo.addItem(self.tr(text), key)
+                combo.addItem(told(text), key)
             combo.setCurrentIndex(combo.findData(value))
             combo.currentIndexChanged.connect(lambda _index: self.changed.emit())
             return combo

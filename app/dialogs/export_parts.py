@@ -6,6 +6,7 @@ from PyQt6.QtCore import Qt, pyqtSignal
 from PyQt6.QtGui import QKeyEvent
 from PyQt6.QtWidgets import QFrame, QLabel, QListWidget, QListWidgetItem, QProgressBar, QVBoxLayout, QWidget
 
+from app.i18n import told
 from engine.export.formats import FORMATS, ExportFormat
 
 
@@ -23,16 +24,16 @@ class FormatList(QListWidget):
         for format_ in FORMATS.values():
             if format_.family != family:
                 family = format_.family
-                heading = QListWidgetItem(self.tr(family))
+                heading = QListWidgetItem(told(family))
                 heading.setFlags(Qt.ItemFlag.NoItemFlags)
                 font = heading.font()
                 font.setBold(True)
                 heading.setFont(font)
                 self.addItem(heading)
-            entry = QListWidgetItem("  " + self.tr(format_.title))
+            entry = QListWidgetItem("  " + told(format_.title))
             entry.setData(Qt.ItemDataRole.UserRole, format_.key)
-            entry.setData(Qt.ItemDataRole.AccessibleTextRole, f"{self.tr(format_.title)}: {self.tr(format_.summary)}")
-            entry.setToolTip(self.tr(format_.summary))
+            entry.setData(Qt.ItemDataRole.AccessibleTextRole, f"{told(format_.title)}: {told(format_.summary)}")
+            entry.setToolTip(told(format_.summary))
             self.addItem(entry)
         self.currentItemChanged.connect(lambda _new, _old: self.chosen.emit())
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from PyQt6.QtCore import pyqtSignal
 from PyQt6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
+from app.i18n import told
 from engine.export.formats import FORMATS, ExportFormat
 
 
@@ -71,7 +72,7 @@ class TargetRow(QWidget):
                 self,
                 self.tr("Target file"),
                 current,
-                f"{self.tr(self._format.title)} (*{self._format.suffix})",
+                f"{told(self._format.title)} (*{self._format.suffix})",
                 options=QFileDialog.Option.DontConfirmOverwrite,  # asked once, on Export
             )
         if chosen:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QKeySequence
 from PyQt6.QtWidgets import (
+    QComboBox,
     QDialog,
     QDialogButtonBox,
     QHBoxLayout,
@@ -18,7 +19,9 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from app.actions import ACTIONS, Actions, conflicts, native_key
+from app.actions import ACTIONS, Actions, conflicts, group_title, native_key
+from app.i18n import told
+from app.key_presets import PRESETS, preset_keys
 
 
 class KeyEditor(QDialog):
@@ -27,7 +30,7 @@ class KeyEditor(QDialog):
     def __init__(self, actions: Actions, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle(self.tr("Change keys"))
-        self.resize(560, 560)
+        self.resize(720, 560)
         self._actions = actions
         self._specs = list(ACTIONS)
         self._keys = {spec.id: actions.keys(spec.id) for spec in self._specs}
@@ -52,6 +55,12 @@ class KeyEditor(QDialog):
         self._clear.clicked.connect(lambda: self._assign([]))
         self._default = QPushButton(self.tr("Default"))
         self._default.clicked.connect(self._restore_one)
+        self.presets = QComboBox()
+        self.presets.setAccessibleName(self.tr("Keys as in another program"))
+        self.presets.addItem(self.tr("Keys as in…"), "")
+        for name in PRESETS:
+            self.presets.addItem(name, name)
+        self.presets.activated.connect(lambda _index: self.take_preset(self.presets.currentData()))
         self.problem = QLabel()
         self.problem.setWordWrap(True)
         self.buttons = QDialogButtonBox(
@@ -66,7 +75,7 @@ class KeyEditor(QDialog):
         label = QLabel(self.tr("Press the &new key"))
         label.setBuddy(self.edit)
         row = QHBoxLayout()
-        for widget in (label, self.edit, self._clear, self._default):
+        for widget in (label, self.edit, self._clear, self._default, self.presets):
             row.addWidget(widget)
         column = QVBoxLayout(self)
         column.setContentsMargins(14, 14, 14, 12)
@@ -89,9 +98,9 @@ class KeyEditor(QDialog):
     def _fill(self) -> None:
         for row, spec in enumerate(self._specs):
             keys = ", ".join(native_key(key) for key in self._keys[spec.id])
-            for column, text in enumerate((spec.group.replace("/", ", "), spec.plain_text, keys)):
+            for column, text in enumerate((group_title(spec), spec.plain_text, keys)):
                 item = QTableWidgetItem(text)
-                item.setToolTip(spec.tip)
+                item.setToolTip(told(spec.tip))
                 item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
                 self.table.setItem(row, column, item)
         texts = {spec.id: spec.plain_text for spec in self._specs}
@@ -120,6 +129,12 @@ class KeyEditor(QDialog):
         row = self.table.currentRow()
         if row >= 0:
             self._assign(list(self._specs[row].keys))
+
+    def take_preset(self, name: str) -> None:
+        """Give every action the keys of a set; nothing happens for ""."""
+        if name:
+            self._keys = preset_keys(name, {spec.id: spec.keys for spec in self._specs})
+            self._fill()
 
     def _restore_all(self) -> None:
         self._keys = {spec.id: list(spec.keys) for spec in self._specs}

@@ -16,7 +16,8 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from app.actions import ACTIONS, MOUSE, Actions, native_key, top_group
+from app.actions import ACTIONS, MOUSE, Actions, group_title, native_key
+from app.i18n import told, translate
 from app.theme import Theme
 
 _COLUMNS = 3
@@ -32,14 +33,16 @@ def sheet_rows(actions: Actions) -> list[tuple[str, list[tuple[str, str]]]]:
             defaults = all(actions.keys(s.id) == list(s.keys) for s in ACTIONS if s.id.startswith("object_"))
             if defaults:
                 if not slots_done:
-                    groups.setdefault(top_group(spec), []).append(("1 … 9, 0", "Select object 1 to 10"))
+                    groups.setdefault(group_title(spec), []).append(
+                        ("1 … 9, 0", translate("ShortcutSheet", "Select object 1 to 10"))
+                    )
                 slots_done = True
                 continue
         if keys:
-            title = "Tools" if spec.group == "Edit/Tool" else top_group(spec)
-            row = (" or ".join(native_key(key) for key in keys), spec.plain_text)
+            title = translate("ShortcutSheet", "Tools") if spec.group == "Edit/Tool" else group_title(spec)
+            row = (translate("ShortcutSheet", " or ").join(native_key(key) for key in keys), spec.plain_text)
             groups.setdefault(title, []).append(row)
-    return [*groups.items(), ("Mouse", list(MOUSE))]
+    return [*groups.items(), (translate("ShortcutSheet", "Mouse"), [(told(keys), told(text)) for keys, text in MOUSE])]
 
 
 class ShortcutSheet(QDialog):

@@ -19,6 +19,7 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
+from app.i18n import translate
 from app.icons import draw
 from engine.version import VERSION
 
@@ -26,8 +27,8 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 def _copy_button(dialog: QDialog, text: QPlainTextEdit) -> QPushButton:
-    button = QPushButton(dialog.tr("&Copy"))
-    button.setAccessibleName(dialog.tr("Copy the text"))
+    button = QPushButton(translate("TextDialog", "&Copy"))
+    button.setAccessibleName(translate("TextDialog", "Copy the text"))
 
     def copy() -> None:
         clipboard = QGuiApplication.clipboard()

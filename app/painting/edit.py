@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import numpy as np
 from PyQt6.QtCore import QObject, pyqtSignal
@@ -107,6 +107,17 @@ class EditModel(FrameEdit):
             self.frame_changed.emit()
         self.history_changed.emit()
 
+    def record(self, text: str, undo: Callable[[], object], redo: Callable[[], object]) -> None:
+        """Something was done to this frame that changed no pixel of its mask: one step of history.
+
+        Raises:
+            RuntimeError: no frame was begun.
+        """
+        self.cancel_stroke()
+        self._about_to_edit()
+        self._history.push(Entry(text, self._require_frame().index, steps=(undo, redo)))
+        self.history_changed.emit()
+
     # -- undo and redo -----------------------------------------------------------------------------------------
     @property
     def can_undo(self) -> bool:
@@ -115,6 +126,11 @@ class EditModel(FrameEdit):
     @property
     def can_redo(self) -> bool:
         return self._history.peek(+1) is not None
+
+    @property
+    def waits(self) -> bool:
+        """An undo or redo waits for its frame to be shown."""
+        return self._wanted is not None
 
     @property
     def undo_text(self) -> str:
@@ -202,6 +218,8 @@ class EditModel(FrameEdit):
             target = entry.objects[0 if step < 0 else 1]
             vanished = frozenset(self._objects.ids) - {item.id for item in target}
             self._objects.restore(target)
+        if entry.steps is not None:
+            entry.steps[0 if step < 0 else 1]()
         swapped: dict[int, MaskDelta] = {}
         reports: list[tuple[int, frozenset[int]]] = []
         for index, delta in entry.deltas.items():

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PyQt6.QtCore import QObject, QRect, pyqtSignal
 
+from app.i18n import translate
 from app.painting.delta import MaskDelta
 from app.painting.raster import Rect, Region
 from app.painting.stroke import Proposal, Stroke
@@ -155,7 +156,9 @@ class FrameEdit(QObject):
             changeable = self._changeable(0, erase=True, everything=True)
         else:
             changeable = np.isin(np.arange(256), list(object_ids))
-        return self.replace_mask(np.where(changeable[self._mask], 0, self._mask).astype(np.uint8), self.tr("Clear"))
+        return self.replace_mask(
+            np.where(changeable[self._mask], 0, self._mask).astype(np.uint8), translate("Tools", "Clear")
+        )
 
     def replace_mask(self, mask: Mask, text: str) -> bool:
         """Put another mask in place (an imported one) as one step; False when it is the same.

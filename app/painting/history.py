@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -21,12 +21,14 @@ class Entry:
             object list, which is undone wherever the user is.
         deltas: frame index -> what changed in that frame's mask.
         objects: the object list before and after, None when it did not change.
+        steps: what undo and redo call besides, for what is no change of pixels (a mask that was kept as keyframe).
     """
 
     text: str
     home: int | None = None
     deltas: Mapping[int, MaskDelta] = field(default_factory=dict)
     objects: tuple[ObjectsSnapshot, ObjectsSnapshot] | None = None
+    steps: tuple[Callable[[], object], Callable[[], object]] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "deltas", MappingProxyType(dict(self.deltas)))
@@ -74,7 +76,9 @@ class History:
                 else entry
                 for entry in stack
             )
-            self._stacks[step] = [entry for entry in kept if entry.deltas or entry.objects]
+            self._stacks[step] = [
+                entry for entry in kept if entry.deltas or entry.objects or (entry.steps and entry.home != index)
+            ]
         del self._frames[index]
 
     def clear(self) -> None:

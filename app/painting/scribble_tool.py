@@ -54,11 +54,21 @@ class ScribbleTool:
         self._drawing = False
         self._object_id = 0
         self._travelled = 0.0
+        self._marks: Marks = np.zeros((0, 0), np.uint8)  # grows with each stroke, which is not drawn again and again
         self.ask: Ask | None = None
 
     @property
     def busy(self) -> bool:
         return bool(self._lines) and self._edit.proposing
+
+    @property
+    def hint(self) -> str:
+        if not self.busy:
+            return translate(
+                "ScribbleTool",
+                "Stroke inside the object; the right button marks outside, Shift+drag draws a box around it",
+            )
+        return translate("ScribbleTool", "Enter keeps this mask, Esc drops it, Backspace takes the last stroke back")
 
     @property
     def strokes(self) -> int:
@@ -72,11 +82,14 @@ class ScribbleTool:
             if not self._edit.begin_proposal(translate("ScribbleTool", "Scribble"), event.object_id):
                 return
             self._object_id = event.object_id
+            self._mark_all()
         mark = OUTSIDE if event.erase else INSIDE
         radius = max(1.0, 3.0 / event.scale)
         box = event.shift and mark == INSIDE
         points = [(event.x, event.y)] * (2 if box else 1)
         self._lines.append(_Line(mark, radius, points, box))
+        if not box:  # a box counts from its release on
+            self._mark(self._lines[-1], points)
         self._drawing, self._travelled = True, 0.0
 
     def move(self, event: ToolEvent) -> None:
@@ -88,6 +101,7 @@ class ScribbleTool:
             return
         x, y = line.points[-1]
         line.points.append(point)
+        self._mark(line, line.points[-2:])
         self._travelled += float(np.hypot(event.x - x, event.y - y)) * event.scale
         if self._travelled > ASK_EVERY:
             self._travelled = 0.0
@@ -97,6 +111,8 @@ class ScribbleTool:
         if self._drawing and self.busy:
             self.move(event)
             self._drawing = False
+            if self._lines[-1].box:
+                self._mark(self._lines[-1], [])
             self._ask()
 
     def double_click(self, event: ToolEvent) -> None:
@@ -114,6 +130,7 @@ class ScribbleTool:
         elif key == Qt.Key.Key_Backspace:
             self._lines.pop()
             self._drawing = False
+            self._mark_all()
             if self._lines:
                 self._ask()
             else:
@@ -131,21 +148,27 @@ class ScribbleTool:
     # -- preview -----------------------------------------------------------------------------------------------
     def marks(self) -> Marks:
         """H x W, what the strokes say; a box says "outside" around it, and "probably inside" within."""
+        return self._marks.copy()  # it goes to another thread while ours is drawn on
+
+    def _mark_all(self) -> None:
         before = self._edit.mask_before
-        height, width = before.shape
-        marks = np.where(before == self._object_id, PROBABLY_INSIDE, UNKNOWN).astype(np.uint8)
+        self._marks = np.where(before == self._object_id, PROBABLY_INSIDE, UNKNOWN).astype(np.uint8)
         for line in self._lines:
-            if line.box:
-                region = raster.box(line.points[0], line.points[1], width, height)
-                if region is not None:
-                    marks[...] = OUTSIDE
-                    marks[region.rect.slices] = PROBABLY_INSIDE
-                continue
-            for start, end in zip(line.points, line.points[1:] or line.points, strict=False):
-                region = raster.capsule(start, end, line.radius, width, height)
-                if region is not None:
-                    marks[region.rect.slices][region.pixels] = line.mark
-        return marks
+            self._mark(line, line.points)
+
+    def _mark(self, line: _Line, points: list[Point]) -> None:
+        """Put a box, or these points of a stroke, into the marks."""
+        height, width = self._marks.shape
+        if line.box:
+            region = raster.box(line.points[0], line.points[1], width, height)
+            if region is not None:
+                self._marks[...] = OUTSIDE
+                self._marks[region.rect.slices] = PROBABLY_INSIDE
+            return
+        for start, end in zip(points, points[1:] or points, strict=False):
+            region = raster.capsule(start, end, line.radius, width, height)
+            if region is not None:
+                self._marks[region.rect.slices][region.pixels] = line.mark
 
     def _ask(self) -> None:
         frame = self._edit.frame

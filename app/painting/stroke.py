@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -57,14 +58,31 @@ class Proposal(Stroke):
 
     def __init__(self, text: str, mask: Mask, changeable: NDArray[np.bool_], object_id: int) -> None:
         super().__init__(text, mask, changeable, object_id, 0.0, (0.0, 0.0))
+        self._own = _bounds(self.before == object_id)
+        self._shown: Rect | None = None
 
     def extend(self, x: float, y: float, radius: float | None = None) -> Rect | None:
         return None  # it is not drawn
 
-    def propose(self, pixels: NDArray[np.bool_]) -> Rect:
-        """Returns the block that may have changed."""
-        height, width = self._mask.shape
-        self._mask[...] = np.where(self.before == self._value, 0, self.before)
-        self._mask[pixels & self._changeable[self.before]] = self._value
-        self.dirty = Rect(0, 0, width, height)
-        return self.dirty
+    def propose(self, pixels: NDArray[np.bool_]) -> Rect | None:
+        """Returns the block that may have changed: what the object had, has had proposed, and has proposed now."""
+        new = _bounds(pixels)
+        changed = _united(_united(self._own, self._shown), new)
+        self._shown = new
+        if changed is None:
+            return None
+        before = self.before[changed.slices]
+        block = np.where(before == self._value, 0, before).astype(np.uint8)
+        block[pixels[changed.slices] & self._changeable[before]] = self._value
+        self._mask[changed.slices] = block
+        self.dirty = _united(self.dirty, changed)
+        return changed
+
+
+def _bounds(pixels: NDArray[np.bool_]) -> Rect | None:
+    x, y, width, height = cv2.boundingRect(pixels.view(np.uint8))
+    return Rect(x, y, width, height) if width else None
+
+
+def _united(a: Rect | None, b: Rect | None) -> Rect | None:
+    return b if a is None else a if b is None else a.united(b)

@@ -6,6 +6,7 @@ A tool knows frame coordinates and the edit model, never widgets; the canvas tur
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,6 +14,7 @@ from typing import Protocol
 from PyQt6.QtCore import QPointF, QRectF, Qt
 from PyQt6.QtGui import QColor, QPainter, QPen, QPolygonF
 
+from app.i18n import translate
 from app.painting import raster
 from app.painting.edit import EditModel
 
@@ -20,6 +22,8 @@ Point = tuple[float, float]
 ToView = Callable[[float, float], QPointF]
 
 CLOSE_DISTANCE = 8.0  # screen pixels around the first corner of a polygon in which a click closes it
+LASSO_DISTANCE = 6.0  # screen pixels of a drag from which on it draws the outline instead of setting a corner
+LASSO_STEP = 2.0  # screen pixels between the points of a drawn outline
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class Tool(Protocol):
         name: the name `Canvas.set_tool` knows it by.
         brush: True when the pointer shows the brush ring.
         busy: something is begun and not finished; the canvas holds the frame meanwhile.
+        hint: what to do next with it, for the status bar; "" when there is nothing to say.
         signs_each_press: while busy, each press says anew whether it erases.
     """
 
@@ -62,6 +67,9 @@ class Tool(Protocol):
 
     @property
     def busy(self) -> bool: ...
+
+    @property
+    def hint(self) -> str: ...
 
     def press(self, event: ToolEvent) -> None: ...
 
@@ -97,6 +105,10 @@ class _Base:
     @property
     def busy(self) -> bool:
         return False
+
+    @property
+    def hint(self) -> str:
+        return ""
 
     def press(self, event: ToolEvent) -> None: ...
 
@@ -136,7 +148,7 @@ class BrushTool(_Base):
 
     def press(self, event: ToolEvent) -> None:
         erase = event.erase or self.always_erases
-        text = self._edit.tr("Erase") if erase else self._edit.tr("Paint")
+        text = translate("Tools", "Erase") if erase else translate("Tools", "Paint")
         self._edit.begin_stroke(
             text, event.object_id, event.radius, erase, event.x, event.y, everything=erase and event.shift
         )
@@ -173,6 +185,10 @@ class BoxTool(_Base):
     def busy(self) -> bool:
         return self._first is not None
 
+    @property
+    def hint(self) -> str:
+        return translate("BoxTool", "Drag a rectangle; the right button erases one")
+
     def press(self, event: ToolEvent) -> None:
         self._first, self._last = event, (event.x, event.y)
 
@@ -185,7 +201,7 @@ class BoxTool(_Base):
             return
         region = raster.box((first.x, first.y), (event.x, event.y), *self._size)
         if region is not None:
-            text = self._edit.tr("Erase box") if first.erase else self._edit.tr("Box")
+            text = translate("Tools", "Erase box") if first.erase else translate("Tools", "Box")
             self._edit.apply_region(text, region, first.object_id, first.erase, first.erase and first.shift)
 
     def cancel(self) -> None:
@@ -200,7 +216,9 @@ class BoxTool(_Base):
 class PolygonTool(_Base):
     """Click corner after corner; Enter, a double click or a click on the first corner fills the outline.
 
-    Backspace takes the last corner back, Esc the whole outline. An outline begun with the right button erases.
+    Or draw it like a lasso: an outline that is drawn in one drag is filled on release, a drag between clicks is a part
+    of the outline. Backspace takes the last corner or drag back, Esc the whole outline. An outline begun with the right
+    button erases.
     """
 
     name = "polygon"
@@ -208,12 +226,22 @@ class PolygonTool(_Base):
     def __init__(self, edit: EditModel) -> None:
         super().__init__(edit)
         self._points: list[Point] = []
+        self._steps: list[int] = []  # how many points there were before each press
         self._first: ToolEvent | None = None
         self._pointer: Point = (0.0, 0.0)
+        self._down = self._drawing = False
 
     @property
     def busy(self) -> bool:
         return self._first is not None
+
+    @property
+    def hint(self) -> str:
+        if not self.busy:
+            return translate("PolygonTool", "Click corners around the object, or draw around it with the button held")
+        return translate(
+            "PolygonTool", "Enter or the first corner closes the outline, Backspace takes a corner back, Esc gives up"
+        )
 
     @property
     def points(self) -> tuple[Point, ...]:
@@ -225,11 +253,23 @@ class PolygonTool(_Base):
         elif len(self._points) >= 3 and self._near_first(event):
             self._finish()
             return
+        self._steps.append(len(self._points))
         self._points.append((event.x, event.y))
         self._pointer = (event.x, event.y)
+        self._down, self._drawing = True, False
 
     def move(self, event: ToolEvent) -> None:
         self._pointer = (event.x, event.y)
+        if self._down and self._points:
+            far = _distance(self._points[-1], self._pointer) * event.scale
+            if far >= (LASSO_STEP if self._drawing else LASSO_DISTANCE):
+                self._drawing = True
+                self._points.append(self._pointer)
+
+    def release(self, event: ToolEvent) -> None:
+        drawn, self._down, self._drawing = self._drawing, False, False
+        if drawn and len(self._steps) == 1 and len(self._points) >= 3:
+            self._finish()
 
     def double_click(self, event: ToolEvent) -> None:
         """The first click of the pair has set its corner already, or closed the outline."""
@@ -243,7 +283,8 @@ class PolygonTool(_Base):
             self._finish()
             return True
         if self.busy and key == Qt.Key.Key_Backspace:
-            self._points.pop()
+            del self._points[self._steps.pop() :]
+            self._down = self._drawing = False
             if not self._points:
                 self.cancel()
             return True
@@ -251,11 +292,12 @@ class PolygonTool(_Base):
 
     def cancel(self) -> None:
         self._points.clear()
+        self._steps.clear()
         self._first = None
+        self._down = self._drawing = False
 
     def _near_first(self, event: ToolEvent) -> bool:
-        x, y = self._points[0]
-        return bool(((event.x - x) ** 2 + (event.y - y) ** 2) ** 0.5 * event.scale <= CLOSE_DISTANCE)
+        return _distance(self._points[0], (event.x, event.y)) * event.scale <= CLOSE_DISTANCE
 
     def _finish(self) -> None:
         first, points = self._first, self._points[:]
@@ -264,7 +306,7 @@ class PolygonTool(_Base):
             return
         region = raster.polygon(points, *self._size)
         if region is not None:
-            text = self._edit.tr("Erase polygon") if first.erase else self._edit.tr("Polygon")
+            text = translate("Tools", "Erase polygon") if first.erase else translate("Tools", "Polygon")
             self._edit.apply_region(text, region, first.object_id, first.erase, first.erase and first.shift)
 
     def paint_preview(self, painter: QPainter, to_view: ToView) -> None:
@@ -274,8 +316,8 @@ class PolygonTool(_Base):
         _two_tone(painter, QPolygonF([*corners, to_view(*self._pointer), corners[0]]), self._first.erase)
         painter.setPen(QPen(QColor(0, 0, 0), 1))
         painter.setBrush(QColor(255, 255, 255))
-        for number, corner in enumerate(corners):
-            half = 4.0 if number == 0 else 2.5
+        for number in self._steps:  # the points of a drag are a line, not corners
+            corner, half = corners[number], 4.0 if number == 0 else 2.5
             painter.drawRect(QRectF(corner.x() - half, corner.y() - half, 2 * half, 2 * half))
 
 
@@ -288,6 +330,12 @@ class FillTool(_Base):
 
     name = "fill"
 
+    @property
+    def hint(self) -> str:
+        return translate(
+            "FillTool", "Click an area of one colour; Shift fills a painted outline, the right button erases"
+        )
+
     def press(self, event: ToolEvent) -> None:
         width, height = self._size
         x, y = int(event.x // 1), int(event.y // 1)
@@ -298,14 +346,14 @@ class FillTool(_Base):
         if event.erase:
             if mask[y, x] == event.object_id or (event.shift and mask[y, x]):
                 piece = raster.same_label(mask, x, y)
-                self._edit.apply_region(self._edit.tr("Erase piece"), piece, event.object_id, True, event.shift)
+                self._edit.apply_region(translate("Tools", "Erase piece"), piece, event.object_id, True, event.shift)
             return
         region = (
             raster.same_label(mask, x, y)
             if event.shift
             else raster.similar_colour(frame.rgb, mask, x, y, event.tolerance)
         )
-        self._edit.apply_region(self._edit.tr("Fill"), region, event.object_id)
+        self._edit.apply_region(translate("Tools", "Fill"), region, event.object_id)
 
 
 TOOLS: tuple[type[BrushTool] | type[BoxTool] | type[PolygonTool] | type[FillTool], ...] = (
@@ -323,6 +371,10 @@ def make_tools(edit: EditModel) -> dict[str, Tool]:
 
     tools: list[Tool] = [kind(edit) for kind in TOOLS]
     return {tool.name: tool for tool in (*tools, ScribbleTool(edit))}
+
+
+def _distance(a: Point, b: Point) -> float:
+    return math.hypot(a[0] - b[0], a[1] - b[1])
 
 
 def _two_tone(painter: QPainter, shape: QPolygonF, dashed: bool) -> None:

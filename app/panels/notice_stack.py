@@ -6,6 +6,7 @@ from PyQt6.QtCore import QEvent, QObject, QPropertyAnimation, QSize, Qt, QTimer,
 from PyQt6.QtGui import QGuiApplication
 from PyQt6.QtWidgets import QFrame, QGraphicsOpacityEffect, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
+from app.i18n import told
 from app.icons import draw, make_icon
 from app.panels.controls import Button
 from app.theme import Theme
@@ -35,20 +36,22 @@ class NoticeItem(QFrame):
             Severity.WARNING: self.tr("Warning"),
             Severity.ERROR: self.tr("Error"),
         }
-        self.setAccessibleName(f"{kinds[notice.severity]}: {notice.message}")
-        self.setAccessibleDescription(notice.way_out)
+        self.setAccessibleName(f"{kinds[notice.severity]}: {told(notice.message)}")
+        self.setAccessibleDescription(told(notice.way_out))
 
         self._icon = QLabel()
         self._icon.setFixedSize(22, 22)
         self._message = QLabel()
         self._message.setProperty("role", "heading")
         self._way_out = QLabel(notice.way_out)
-        self._way_out.setVisible(bool(notice.way_out))
+        if not notice.way_out:  # to show it here, before it has a parent, would open a window that takes the keyboard
+            self._way_out.hide()
         for label in (self._message, self._way_out):
             label.setTextFormat(Qt.TextFormat.PlainText)
             label.setWordWrap(True)
             label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
             label.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        self._way_out.setText(told(notice.way_out))
         self._copy = Button(self.tr("Copy this notice"))
         self._copy.setToolTip(self.tr("Copy the text"))
         self._copy.clicked.connect(self._copy_text)
@@ -95,11 +98,11 @@ class NoticeItem(QFrame):
 
     @property
     def text(self) -> str:
-        return f"{self.notice.message} {self.notice.way_out}".strip()
+        return f"{told(self.notice.message)} {told(self.notice.way_out)}".strip()
 
     def _show_message(self) -> None:
         times = f"  (×{self.count})" if self.count > 1 else ""
-        self._message.setText(self.notice.message + times)
+        self._message.setText(told(self.notice.message) + times)
 
     def _copy_text(self) -> None:
         clipboard = QGuiApplication.clipboard()

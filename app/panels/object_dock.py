@@ -192,8 +192,11 @@ class ObjectDock(QDockWidget):
         )
         self._empty.setProperty("role", "muted")
         self._empty.setWordWrap(True)
+        policy = self._empty.sizePolicy()
+        policy.setHorizontalPolicy(QSizePolicy.Policy.Ignored)  # a long text shall not widen the dock
+        self._empty.setSizePolicy(policy)
         self._empty.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
-        self._empty.setContentsMargins(10, 8, 10, 8)
+        self._empty.setMargin(8)  # contents margins are lost when the theme changes
         inner = QWidget()
         self._column = QVBoxLayout(inner)
         self._column.setContentsMargins(4, 4, 4, 4)
@@ -206,7 +209,7 @@ class ObjectDock(QDockWidget):
         area.setFrameShape(QFrame.Shape.NoFrame)
         area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setMinimumWidth(190)
+        area.setMinimumWidth(240)
         area.setAccessibleName(self.tr("Objects"))
         self._area = area
         self.setWidget(area)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from PyQt6.QtCore import QCoreApplication, QRectF, Qt
+from PyQt6.QtCore import QRectF, Qt
 from PyQt6.QtGui import QBrush, QColor, QPainter, QPen
 
+from app.i18n import translate
 from app.theme import Theme
 from engine.object_state import ObjectState
 
@@ -29,10 +30,10 @@ def state_color(theme: Theme, state: ObjectState) -> str:
 def state_word(state: ObjectState) -> str:
     """The word for a state, as the user reads it."""
     words = {
-        ObjectState.SURE: QCoreApplication.translate("ObjectState", "sure"),
-        ObjectState.UNSURE: QCoreApplication.translate("ObjectState", "unsure"),
-        ObjectState.LOST: QCoreApplication.translate("ObjectState", "lost"),
-        ObjectState.FOUND_AGAIN: QCoreApplication.translate("ObjectState", "found again"),
+        ObjectState.SURE: translate("ObjectState", "sure"),
+        ObjectState.UNSURE: translate("ObjectState", "unsure"),
+        ObjectState.LOST: translate("ObjectState", "lost"),
+        ObjectState.FOUND_AGAIN: translate("ObjectState", "found again"),
     }
     return words[state]
 

@@ -78,10 +78,14 @@ class StateStrips:
             return None
         return int(beside[0] if direction > 0 else beside[-1])
 
-    def spans(self, object_id: int, count: int, pixels: int) -> list[StateSpan]:
-        """Runs of one state of an object, not finer than `pixels` for `count` frames allow."""
+    def spans(self, object_id: int, count: int, pixels: int, first: int = 0) -> list[StateSpan]:
+        """Runs of one state of an object, not finer than `pixels` for `count` frames from `first` on allow."""
         frames, ranks = self._frames.get(object_id), self._ranks.get(object_id)
         if frames is None or ranks is None:
+            return []
+        low_end, high_end = np.searchsorted(frames, [first, first + count])
+        frames, ranks = frames[low_end:high_end], ranks[low_end:high_end]
+        if not len(frames):
             return []
         per_pixel = max(count / max(pixels, 1), 1.0)
         reach = max(1, int(per_pixel))

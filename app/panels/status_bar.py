@@ -6,6 +6,7 @@ from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QResizeEvent
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QSizePolicy, QStatusBar, QWidget
 
+from app.i18n import told
 from engine.runtime.messages import EngineProgress, LiveQuality, StatsSnapshot, WorkerState
 from engine.video.source import SourceInfo
 
@@ -65,7 +66,7 @@ class StatusBar(QStatusBar):
         self._busy.setFixedSize(60, 6)
         self._busy.setTextVisible(False)
         self._busy.setAccessibleName(self.tr("Engine is starting"))
-        self._loading = self._trouble = ""
+        self._loading = self._trouble = self._hint = ""
         self._progress = QLabel()
         self._progress.setAccessibleName(self.tr("Engine"))
         self._make_figures()
@@ -138,7 +139,7 @@ class StatusBar(QStatusBar):
 
     def show_progress(self, progress: EngineProgress | None) -> None:
         """What the engine is loading; nothing once it is ready."""
-        self._loading = progress.text if progress is not None and not progress.ready else ""
+        self._loading = told(progress.text) if progress is not None and not progress.ready else ""
         self._busy.setVisible(bool(self._loading))
         self._tell()
         if progress is not None and progress.ready:
@@ -170,7 +171,7 @@ class StatusBar(QStatusBar):
         if faulted:
             self._trouble = self.tr("Stopped working: %1").replace("%1", ", ".join(faulted))
         else:
-            self._trouble = stats.source_status
+            self._trouble = told(stats.source_status)
         self._tell()
 
     def _quality(self, quality: LiveQuality | None) -> tuple[str, str]:
@@ -186,9 +187,14 @@ class StatusBar(QStatusBar):
         text = self.tr(" · below %1 fps") if quality.holds is False else self.tr(" · for %1 fps")
         return text.replace("%1", rate), why
 
+    def show_hint(self, text: str) -> None:
+        """What to do next with the tool in hand, "" for nothing."""
+        self._hint = text
+        self._tell()
+
     def _tell(self) -> None:
-        """Trouble comes before loading; both only as long as they last."""
-        text = self._trouble or self._loading
+        """Trouble comes before loading, and that before hints; each only as long as it lasts."""
+        text = self._trouble or self._loading or self._hint
         self._progress.setText(text)
         self._progress.setVisible(bool(text))
         self._fit()

@@ -17,12 +17,17 @@ from PyQt6.QtGui import (
     QPixmap,
     QPolygonF,
     QResizeEvent,
+    QWheelEvent,
 )
 from PyQt6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
-from app.panels.state_look import paint_state, state_word
+from app.panels.replay_strip import ReplayStrip
+from app.panels.state_look import state_word
 from app.panels.state_strips import StateStrips
-from app.panels.timeline_model import Span, TimelineModel, tick_step
+from app.panels.thumbnails import ThumbnailRow
+from app.panels.timeline_model import TimelineModel
+from app.panels.timeline_tracks import BAR_HEIGHT, BAR_TOP, ROW, ROW_GAP, RULER, SIDE, TrackArtist, row_box
+from app.panels.timeline_view import TimelineView
 from app.panels.transport_bar import clock, timecode
 from app.state.objects import ObjectItem, ObjectList
 from app.theme import Theme
@@ -30,14 +35,9 @@ from engine.object_state import ObjectState
 from engine.runtime.messages import MaskKind
 from engine.video.source import SourceInfo
 
-_SIDE = 14.0
-_RULER = 15.0
-_BAR_TOP = 20.0
-_BAR_HEIGHT = 14.0
 _HEIGHT = 44
-_ROW_TOP, _ROW, _ROW_GAP = 39.0, 6.0, 2.0  # the strips of the objects, below the bar
 _MOST_ROWS = 6
-_LOST, _UNSURE, _SURE = 0.2, 0.55, 0.8  # confidences with colours of their own
+ZOOM_STEP = 1.25  # of a notch of the wheel
 
 
 class Timeline(QWidget):
@@ -55,6 +55,11 @@ class Timeline(QWidget):
         self._theme = theme
         self._info: SourceInfo | None = None
         self._model = TimelineModel()
+        self.view = TimelineView()
+        self._panned_from: float | None = None
+        self.thumbnails = ThumbnailRow()
+        self.thumbnails.changed.connect(self.update)
+        self.replay = ReplayStrip()
         self.strips = StateStrips()
         self._objects: ObjectList | None = None
         self._current = 0
@@ -67,7 +72,19 @@ class Timeline(QWidget):
         self._small = font
 
     def sizeHint(self) -> QSize:  # noqa: N802
-        return QSize(400, _HEIGHT + round(len(self._rows()) * (_ROW + _ROW_GAP)))
+        return QSize(400, round(self._rows_end() + (self.thumbnails.height if self._has_thumbnails else 0)))
+
+    def _rows_end(self) -> float:
+        return _HEIGHT + len(self._rows()) * (ROW + ROW_GAP)
+
+    @property
+    def _has_thumbnails(self) -> bool:
+        return self.thumbnails.shown and self._seekable
+
+    def show_thumbnails(self, shown: bool) -> None:
+        """Show small pictures of the frames below the line, or do not."""
+        self.thumbnails.shown = shown
+        self._rows_changed()
 
     def set_objects(self, objects: ObjectList) -> None:
         """Whose strips are shown, in which order and under which names."""
@@ -93,8 +110,7 @@ class Timeline(QWidget):
 
     def row_box(self, position: int) -> QRectF:
         """The place of a strip, in widget pixels."""
-        top = _ROW_TOP + position * (_ROW + _ROW_GAP)
-        return QRectF(_SIDE, top, self.width() - 2 * _SIDE, _ROW)
+        return row_box(position, self.width())
 
     # -- what is shown -----------------------------------------------------------------------------------------
     @property
@@ -107,7 +123,10 @@ class Timeline(QWidget):
 
     def show_source(self, info: SourceInfo | None) -> None:
         self._info = info
+        self.replay.frames = ()
         self._model = TimelineModel(info.frame_count if info is not None else None)
+        self.view = TimelineView(self._model.count)
+        self.thumbnails.open(info if info is not None and not info.live else None)
         self.strips = StateStrips()
         self._current, self._hover = 0, None
         self._live_since = time.monotonic()
@@ -117,9 +136,15 @@ class Timeline(QWidget):
     def show_frame(self, index: int) -> None:
         """Move the playhead."""
         if self._model.see(index):
-            self._tracks = None
+            self._grown()
         self._current = index
+        if self._panned_from is None and self.view.reveal(index):
+            self._tracks = None
         self.update()
+
+    def _grown(self) -> None:
+        self.view.set_count(self._model.count)
+        self._tracks = None
 
     def show_kinds(
         self,
@@ -129,11 +154,17 @@ class Timeline(QWidget):
     ) -> None:
         """`confidence`: tracked frame -> 0..1 of its least sure object; `states`: frame -> object id -> state."""
         self._model.set_kinds(kinds, confidence)
+        self.view.set_count(self._model.count)
         self.strips.set_states(states or {}, self._model.keyframes)
         self._rows_changed()
 
     def show_marks(self, mark_in: int | None, mark_out: int | None) -> None:
         self._model.mark_in, self._model.mark_out = mark_in, mark_out
+        self._redraw()
+
+    def show_replay(self, frames: tuple[tuple[int, float], ...]) -> None:
+        """The last seconds of a live source as (index, second of its capture), ascending; empty: no replay."""
+        self.replay.frames = frames
         self._redraw()
 
     def show_recording(self, recording: bool) -> None:
@@ -151,24 +182,64 @@ class Timeline(QWidget):
     # -- places ------------------------------------------------------------------------------------------------
     def x_of(self, index: int) -> float:
         """The place of a frame, in widget pixels."""
-        last = max(self._model.count - 1, 1)
-        return _SIDE + (self.width() - 2 * _SIDE) * index / last
+        return SIDE + self._room * self.view.share_of(index)
+
+    @property
+    def _room(self) -> float:
+        return max(self.width() - 2 * SIDE, 1.0)
 
     def index_at(self, x: float) -> int:
         """The frame at a place, clamped to the ends."""
         last = max(self._model.count - 1, 0)
-        share = (x - _SIDE) / max(self.width() - 2 * _SIDE, 1.0)
-        return min(max(round(share * last), 0), last)
+        return min(max(round(self.view.frame_at((x - SIDE) / self._room)), 0), last)
+
+    # -- zoom --------------------------------------------------------------------------------------------------
+    def zoom(self, factor: float, around: float | None = None) -> None:
+        """Magnify by `factor` around a frame, by default the one shown."""
+        if self._seekable:
+            self.view.zoom(factor, self._current if around is None else around)
+            self._redraw()
+
+    def fit(self) -> None:
+        """Show every frame."""
+        self.view.fit()
+        self._redraw()
+
+    def wheelEvent(self, event: QWheelEvent | None) -> None:  # noqa: N802
+        if event is None or not self._seekable:
+            return
+        turn = event.angleDelta()
+        notches = (turn.y() or turn.x()) / 120
+        if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+            self.zoom(ZOOM_STEP**notches, self.view.frame_at((event.position().x() - SIDE) / self._room))
+        else:
+            self.view.scroll(-notches * self.view.span / 10)
+            self._redraw()
+        event.accept()
 
     # -- events ------------------------------------------------------------------------------------------------
     def mousePressEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802
-        if event is not None and event.button() == Qt.MouseButton.LeftButton:
+        if event is None:
+            return
+        if event.button() == Qt.MouseButton.LeftButton:
             self._seek(event.position().x())
+        elif event.button() == Qt.MouseButton.MiddleButton:
+            self._panned_from = event.position().x()
+
+    def mouseReleaseEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802
+        if event is not None and event.button() == Qt.MouseButton.MiddleButton:
+            self._panned_from = None
 
     def mouseMoveEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802
+        if event is not None and self.replay.frames and event.buttons() & Qt.MouseButton.LeftButton:
+            self._seek(event.position().x())
         if event is None or not self._seekable:
             return
         self._hover = self.index_at(event.position().x())
+        if self._panned_from is not None:
+            self.view.scroll((self._panned_from - event.position().x()) / self._room * self.view.span)
+            self._panned_from = event.position().x()
+            self._redraw()
         if event.buttons() & Qt.MouseButton.LeftButton:
             self._seek(event.position().x())
         self.update()
@@ -182,7 +253,7 @@ class Timeline(QWidget):
     def tip_at(self, place: QPointF) -> str:
         """Which object's strip is there, and how the object fares in that frame; "" elsewhere."""
         for position, item in enumerate(self._rows()):
-            if self.row_box(position).adjusted(-_SIDE, -1, _SIDE, 1).contains(place):
+            if self.row_box(position).adjusted(-SIDE, -1, SIDE, 1).contains(place):
                 state = self.strips.state(self.index_at(place.x()), item.id)
                 return f"{item.name}: {state_word(state)}" if state is not None else item.name
         return ""
@@ -199,10 +270,17 @@ class Timeline(QWidget):
         return self._info is not None and not self._info.live and self._model.count > 0
 
     def _seek(self, x: float) -> None:
-        if self._seekable:
+        replayed = self.replay.index_at(x, self.width())
+        if replayed is not None:
+            self._current = replayed
+            self.update()
+            self.seek_requested.emit(replayed)
+        elif self._seekable:
             index = self.index_at(x)
             # The playhead follows the hand; the picture comes when it is ready.
             self._current = index
+            if self.view.reveal(index):  # dragged beyond an end
+                self._tracks = None
             self.update()
             self.seek_requested.emit(index)
 
@@ -218,6 +296,10 @@ class Timeline(QWidget):
             if self._tracks is None:
                 self._tracks = self._draw_tracks()
             painter.drawPixmap(0, 0, self._tracks)
+            if self._has_thumbnails:
+                self.thumbnails.paint(
+                    painter, QRectF(SIDE, self._rows_end() - 3, self._room, 0), self.view, self._current
+                )
             if self._seekable:
                 self._paint_hover(painter)
                 self._paint_playhead(painter)
@@ -235,119 +317,28 @@ class Timeline(QWidget):
         painter = QPainter(pixmap)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setFont(self._small)
-        bar = QRectF(_SIDE, _BAR_TOP, self.width() - 2 * _SIDE, _BAR_HEIGHT)
+        bar = QRectF(SIDE, BAR_TOP, self.width() - 2 * SIDE, BAR_HEIGHT)
         painter.setPen(QPen(QColor(self._theme.border), 1))
         painter.setBrush(QColor(self._theme.surface))
         painter.drawRoundedRect(bar.adjusted(-5, 0, 5, 0), 4, 4)
         if self._seekable:
-            self._draw_ruler(painter)
-            for span in self._model.spans(int(bar.width())):
-                self._draw_span(painter, span)
-            for position, item in enumerate(self._rows()):
-                self._draw_strip(painter, position, item)
-            self._draw_marks(painter, bar)
-            for index in self._model.keyframes:
-                self._draw_diamond(painter, self.x_of(index))
+            fps = self._info.fps if self._info is not None else None
+            TrackArtist(
+                painter, self._theme, self.view, self._model, self.strips, fps=fps, width=self.width(), x_of=self.x_of
+            ).draw(self._rows(), self.height())
         painter.end()
         return pixmap
 
-    def _draw_ruler(self, painter: QPainter) -> None:
-        fps = self._info.fps if self._info is not None else None
-        step = tick_step(self._model.count, self.width() - 2 * _SIDE, fps)
-        painter.setPen(QColor(self._theme.muted))
-        for index in range(0, self._model.count, step):
-            x = self.x_of(index)
-            painter.drawLine(QPointF(x, _RULER - 1), QPointF(x, _RULER + 3))
-            text = clock(index / fps) if fps and step >= fps else str(index)
-            width = painter.fontMetrics().horizontalAdvance(text)
-            left = min(max(x - width / 2, 2.0), self.width() - width - 2.0)
-            painter.drawText(QPointF(left, _RULER - 4), text)
-
-    def _draw_span(self, painter: QPainter, span: Span) -> None:
-        color = QColor(self._theme.stale if span.kind is MaskKind.STALE else self._theme.tracked)
-        if span.confidence is not None and span.kind is MaskKind.TRACKED:
-            color = self._sureness(span.confidence)
-        left, right = self.x_of(span.first), self.x_of(span.last)
-        cell = max((self.width() - 2 * _SIDE) / max(self._model.count - 1, 1), 1.0)
-        box = QRectF(left - cell / 2, _BAR_TOP + 3, right - left + cell, _BAR_HEIGHT - 6)
-        painter.fillRect(box, color)
-        if span.kind is MaskKind.STALE:  # told apart without colour, too
-            painter.fillRect(box, Qt.BrushStyle.BDiagPattern)
-
-    def _draw_strip(self, painter: QPainter, position: int, item: ObjectItem) -> None:
-        """One object's states, behind a dot of its colour."""
-        box = self.row_box(position)
-        painter.save()
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-        cell = max(box.width() / max(self._model.count - 1, 1), 1.0)
-        for span in self.strips.spans(item.id, self._model.count, int(box.width())):
-            left, right = self.x_of(span.first) - cell / 2, self.x_of(span.last) + cell / 2
-            paint_state(painter, QRectF(left, box.top(), right - left, box.height()), span.state, self._theme)
-        painter.restore()
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(*item.color))
-        painter.drawEllipse(QPointF(_SIDE / 2 - 1, box.center().y()), _ROW / 2, _ROW / 2)
-
-    def _sureness(self, confidence: float) -> QColor:
-        """From the tracked colour (sure) over amber to red (lost)."""
-        sure, unsure, lost = (QColor(c) for c in (self._theme.tracked, self._theme.unsure, self._theme.lost))
-        if confidence >= _UNSURE:
-            return _mix(unsure, sure, min((confidence - _UNSURE) / (_SURE - _UNSURE), 1.0))
-        return _mix(lost, unsure, max((confidence - _LOST) / (_UNSURE - _LOST), 0.0))
-
-    def _draw_marks(self, painter: QPainter, bar: QRectF) -> None:
-        shade = QColor(self._theme.canvas)
-        shade.setAlpha(170)
-        pen = QPen(QColor(self._theme.text), 2)
-        if (first := self._model.mark_in) is not None:
-            x = self.x_of(first)
-            painter.fillRect(QRectF(bar.left() - 5, bar.top(), x - bar.left() + 5, bar.height()), shade)
-            painter.setPen(pen)
-            painter.drawPolyline(
-                QPolygonF(
-                    [
-                        QPointF(x + 4, bar.top() - 2),
-                        QPointF(x, bar.top() - 2),
-                        QPointF(x, bar.bottom() + 2),
-                        QPointF(x + 4, bar.bottom() + 2),
-                    ]
-                )
-            )
-        if (last := self._model.mark_out) is not None:
-            x = self.x_of(last)
-            painter.fillRect(QRectF(x, bar.top(), bar.right() + 5 - x, bar.height()), shade)
-            painter.setPen(pen)
-            painter.drawPolyline(
-                QPolygonF(
-                    [
-                        QPointF(x - 4, bar.top() - 2),
-                        QPointF(x, bar.top() - 2),
-                        QPointF(x, bar.bottom() + 2),
-                        QPointF(x - 4, bar.bottom() + 2),
-                    ]
-                )
-            )
-
-    def _draw_diamond(self, painter: QPainter, x: float) -> None:
-        middle, size = _BAR_TOP + _BAR_HEIGHT / 2, 6.0
-        shape = [
-            QPointF(x, middle - size),
-            QPointF(x + size, middle),
-            QPointF(x, middle + size),
-            QPointF(x - size, middle),
-        ]
-        painter.setPen(QPen(QColor(self._theme.surface), 1.5))
-        painter.setBrush(QColor(self._theme.keyframe))
-        painter.drawPolygon(QPolygonF(shape))
-
     def _paint_playhead(self, painter: QPainter) -> None:
+        if not -0.001 <= self.view.share_of(self._current) <= 1.001:
+            return
         x = round(self.x_of(self._current))  # a line of two whole pixels is crisp, wherever it stands
         color = QColor(self._theme.text)
         painter.setPen(QPen(color, 2))
-        painter.drawLine(QPointF(x, _RULER), QPointF(x, self.height() - 5.0))
+        painter.drawLine(QPointF(x, RULER), QPointF(x, self._rows_end() - 5.0))
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(color)
-        painter.drawPolygon(QPolygonF([QPointF(x - 5, _RULER - 3), QPointF(x + 5, _RULER - 3), QPointF(x, _RULER + 5)]))
+        painter.drawPolygon(QPolygonF([QPointF(x - 5, RULER - 3), QPointF(x + 5, RULER - 3), QPointF(x, RULER + 5)]))
 
     def _paint_hover(self, painter: QPainter) -> None:
         if self._hover is None:
@@ -358,8 +349,8 @@ class Timeline(QWidget):
         width = painter.fontMetrics().horizontalAdvance(text) + 12
         left = min(max(x - width / 2, 2.0), self.width() - width - 2.0)
         painter.setPen(QPen(QColor(self._theme.muted), 1))
-        painter.drawLine(QPointF(x, _BAR_TOP), QPointF(x, _BAR_TOP + _BAR_HEIGHT))
-        label = QRectF(left, 0, width, _RULER)
+        painter.drawLine(QPointF(x, BAR_TOP), QPointF(x, BAR_TOP + BAR_HEIGHT))
+        label = QRectF(left, 0, width, RULER)
         painter.setPen(QPen(QColor(self._theme.border), 1))
         painter.setBrush(QColor(self._theme.raised))
         painter.drawRoundedRect(label, 3, 3)
@@ -376,7 +367,7 @@ class Timeline(QWidget):
         texts = [(self.tr("LIVE"), now - self._live_since)]
         if self._recording_since is not None:
             texts.append((self.tr("REC"), now - self._recording_since))
-        x = _SIDE
+        x = SIDE
         for word, elapsed in texts:
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(QColor(self._theme.live))
@@ -386,10 +377,6 @@ class Timeline(QWidget):
             width = painter.fontMetrics().horizontalAdvance(text)
             painter.drawText(QRectF(x + 17, 0, width + 4, self.height()), Qt.AlignmentFlag.AlignVCenter, text)
             x += width + 46
-
-
-def _mix(low: QColor, high: QColor, share: float) -> QColor:
-    def blend(a: int, b: int) -> int:
-        return round(a + (b - a) * share)
-
-    return QColor(blend(low.red(), high.red()), blend(low.green(), high.green()), blend(low.blue(), high.blue()))
+        if self.replay.frames:
+            painter.setFont(self._small)
+            self.replay.paint(painter, self._theme, self.width(), self._current)

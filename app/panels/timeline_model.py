@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -76,24 +77,38 @@ class TimelineModel:
 
     def keyframe_beside(self, index: int, direction: int) -> int | None:
         """The next keyframe before (-1) or after (+1) a frame."""
-        beside = [k for k in self._keyframes if (k - index) * direction > 0]
-        return (min(beside) if direction > 0 else max(beside)) if beside else None
+        if direction > 0:
+            at = bisect_right(self._keyframes, index)
+            return self._keyframes[at] if at < len(self._keyframes) else None
+        at = bisect_left(self._keyframes, index) - 1
+        return self._keyframes[at] if at >= 0 else None
 
-    def spans(self, pixels: int) -> list[Span]:
-        """Runs of masks of one kind, cut where the confidence changes noticeably, not finer than `pixels` allows."""
-        if not len(self._frames):
+    def keyframes_within(self, first: int, last: int) -> list[int]:
+        """The keyframes from `first` to `last`, both inclusive."""
+        return self._keyframes[bisect_left(self._keyframes, first) : bisect_right(self._keyframes, last)]
+
+    def spans(self, pixels: int, window: tuple[int, int] | None = None) -> list[Span]:
+        """Runs of masks of one kind, cut where the confidence changes noticeably, not finer than `pixels` allows.
+
+        Args:
+            window: first and last frame to look at, None for all. What lies outside is not gone through.
+        """
+        window = window or (0, max(self.count - 1, 0))
+        low_end, high_end = np.searchsorted(self._frames, [window[0], window[1] + 1])
+        frames, stale = self._frames[low_end:high_end], self._stale[low_end:high_end]
+        if not len(frames):
             return []
-        per_pixel = max(self.count / max(pixels, 1), 1.0)
+        per_pixel = max((window[1] - window[0] + 1) / max(pixels, 1), 1.0)
         reach = max(1, int(per_pixel))
-        columns = (self._frames / per_pixel).astype(np.int64)
-        cuts = (np.diff(columns) > 0) | (np.diff(self._frames) > reach) | (self._stale[1:] != self._stale[:-1])
+        columns = (frames / per_pixel).astype(np.int64)
+        cuts = (np.diff(columns) > 0) | (np.diff(frames) > reach) | (stale[1:] != stale[:-1])
         starts = np.concatenate([[0], np.flatnonzero(cuts) + 1])
-        ends = np.concatenate([starts[1:], [len(self._frames)]]) - 1
-        lowest = np.fmin.reduceat(self._confidence, starts)
+        ends = np.concatenate([starts[1:], [len(frames)]]) - 1
+        lowest = np.fmin.reduceat(self._confidence[low_end:high_end], starts)
         spans: list[Span] = []
         for start, end, low in zip(starts.tolist(), ends.tolist(), lowest.tolist(), strict=True):
-            kind = MaskKind.STALE if self._stale[start] else MaskKind.TRACKED
-            first, final = int(self._frames[start]), int(self._frames[end])
+            kind = MaskKind.STALE if stale[start] else MaskKind.TRACKED
+            first, final = int(frames[start]), int(frames[end])
             confidence = None if math.isnan(low) else low
             last = spans[-1] if spans else None
             joins = last is not None and last.kind is kind and first - last.last <= reach

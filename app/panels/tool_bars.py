@@ -6,6 +6,7 @@ from PyQt6.QtCore import QSize, Qt, pyqtSignal
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolBar, QWidget
 
 from app.actions import ACTIONS, Actions
+from app.i18n import translate
 from app.icons import draw
 from app.panels.controls import Slider, action_button
 from app.theme import Theme
@@ -13,6 +14,7 @@ from app.theme import Theme
 MIN_RADIUS = 1
 MAX_RADIUS = 300
 _RADIUS_STEPS = 100
+_MAX_TOLERANCE = 255
 
 
 class ToolBar(QToolBar):
@@ -34,14 +36,16 @@ class ToolBar(QToolBar):
 
 
 class ToolOptions(QToolBar):
-    """Brush size, opacity and zoom.
+    """Brush size (with the fill tool its tolerance in its place), opacity and zoom.
 
     Signals:
         brush_radius_changed(int): pixels of the frame. opacity_changed(float): 0..1.
+        tolerance_changed(int): largest colour difference that a fill bridges.
     """
 
     brush_radius_changed = pyqtSignal(int)
     opacity_changed = pyqtSignal(float)
+    tolerance_changed = pyqtSignal(int)
 
     def __init__(self, actions: Actions, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -58,7 +62,17 @@ class ToolOptions(QToolBar):
         self.brush.valueChanged.connect(self._on_brush)
         self.brush_value = self._value(self.tr("Brush size"), "400 px")
         self._brush_icon = QLabel()
-        self.addWidget(self._group(self._brush_icon, self.brush, self.brush_value))
+        self._brush_group = self.addWidget(self._group(self._brush_icon, self.brush, self.brush_value))
+        name = translate("ToolOptions", "Fill tolerance")
+        self.tolerance = Slider(name, 0, _MAX_TOLERANCE)
+        self.tolerance.setToolTip(
+            translate("ToolOptions", "How different colours may be that a fill bridges: [ and ], or Ctrl + wheel")
+        )
+        self.tolerance.valueChanged.connect(self._on_tolerance)
+        self.tolerance_value = self._value(name, "± 255")
+        self._tolerance_icon = QLabel()
+        self._tolerance_group = self.addWidget(self._group(self._tolerance_icon, self.tolerance, self.tolerance_value))
+        self.show_tool("")
         self.addSeparator()
         self.opacity = Slider(self.tr("Overlay opacity"), 0, 100)
         self.opacity.setToolTip(self.tr("How strong the mask shows: Shift+[ and Shift+], H hides it"))
@@ -106,6 +120,19 @@ class ToolOptions(QToolBar):
         self.brush.blockSignals(False)
         self.brush_value.setText(self.tr("%1 px").replace("%1", str(2 * radius)))
 
+    def show_tolerance(self, tolerance: int) -> None:
+        """Show a tolerance that was set elsewhere; does not signal."""
+        self.tolerance.blockSignals(True)
+        self.tolerance.setValue(tolerance)
+        self.tolerance.blockSignals(False)
+        self.tolerance_value.setText(f"± {tolerance}")
+
+    def show_tool(self, name: str) -> None:
+        """The options of this tool."""
+        for group, shown in ((self._brush_group, name != "fill"), (self._tolerance_group, name == "fill")):
+            if group is not None:
+                group.setVisible(shown)
+
     def show_opacity(self, opacity: float) -> None:
         self.opacity.blockSignals(True)
         self.opacity.setValue(round(opacity * 100))
@@ -121,6 +148,10 @@ class ToolOptions(QToolBar):
         self.brush_value.setText(self.tr("%1 px").replace("%1", str(2 * radius)))
         self.brush_radius_changed.emit(radius)
 
+    def _on_tolerance(self, tolerance: int) -> None:
+        self.tolerance_value.setText(f"± {tolerance}")
+        self.tolerance_changed.emit(tolerance)
+
     def _on_opacity(self, percent: int) -> None:
         self.opacity_value.setText(f"{percent} %")
         self.opacity_changed.emit(percent / 100)
@@ -128,6 +159,7 @@ class ToolOptions(QToolBar):
     def apply_theme(self, theme: Theme) -> None:
         ratio = self.devicePixelRatioF()
         self._brush_icon.setPixmap(draw("brush_size", theme.muted, 18, ratio))
+        self._tolerance_icon.setPixmap(draw("fill", theme.muted, 18, ratio))
         self._opacity_icon.setPixmap(draw("opacity", theme.muted, 18, ratio))
 
 

@@ -7,6 +7,7 @@ from PyQt6.QtGui import QResizeEvent
 from PyQt6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 
 from app.actions import Actions
+from app.i18n import translate
 from app.icons import make_icon
 from app.panels.controls import Button, action_button
 from app.panels.elided_label import ElidedLabel
@@ -120,11 +121,15 @@ class TransportBar(QFrame):
         at_end: bool = False,
         recording: bool = False,
         waiting: bool = False,
+        replaying: bool = False,
     ) -> None:
         """`waiting`: tracking was asked for and begins once the engine has loaded. The rest as in transport_logic."""
         text = state_text(mode, live=live, direction=direction)
         self.state.setText(text + (self.tr(", recording") if recording else ""))
-        if waiting:
+        if replaying and mode is Mode.FROZEN:
+            self.state.setText(translate("TransportBar", "Instant replay"))
+            self.hint.setText(translate("TransportBar", "Step to where it went wrong, paint, then Space"))
+        elif waiting:
             self.hint.setText(self.tr("Tracking starts when the engine is ready"))
         else:
             self.hint.setText(hint_text(mode, live=live, painted=painted, at_end=at_end))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from PyQt6.QtCore import QObject, pyqtSignal
 
+from app.i18n import translate
 from app.state.palette import Rgb, object_color
 from engine.types import MAX_OBJECT_ID
 
@@ -40,14 +41,15 @@ ObjectsSnapshot = tuple[ObjectItem, ...]
 class ObjectList(QObject):
     """The objects in the order of their creation, and which one is selected (0: none).
 
-    Adding, removing, renaming and recolouring announce themselves with `edited`, so that an undo history can record
-    them; visibility, lock and selection are view state and are not undone.
+    Adding, removing, renaming, recolouring, hiding and locking announce themselves with `edited`, so that an undo
+    history can record them; the selection is not undone.
 
     Signals:
         changed(): anything about any item changed, or items came or went.
         selection_changed(int): the selected id, 0 when nothing is selected.
         edited(before, after, text): the user changed the list in an undoable way; two `ObjectsSnapshot`s and what to
             call the change in a menu. Not emitted by `restore` and `reset`.
+        returned(int): this id is back in the list by undo or redo; so may its pixels be.
         removed(int): this id left the list, by `remove` or by undo; its pixels should leave every mask.
     """
 
@@ -55,6 +57,7 @@ class ObjectList(QObject):
     selection_changed = pyqtSignal(int)
     edited = pyqtSignal(object, object, str)
     removed = pyqtSignal(int)
+    returned = pyqtSignal(int)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -131,13 +134,15 @@ class ObjectList(QObject):
     def recolor(self, object_id: int, color: Rgb) -> None:
         self._edit(self._with(object_id, color=color), self.tr("Recolour object"))
 
-    # -- view state --------------------------------------------------------------------------------------------
     def set_visible(self, object_id: int, visible: bool) -> None:
-        self._assign(self._with(object_id, visible=visible))
+        text = translate("ObjectList", "Show object") if visible else translate("ObjectList", "Hide object")
+        self._edit(self._with(object_id, visible=visible), text)
 
     def set_locked(self, object_id: int, locked: bool) -> None:
-        self._assign(self._with(object_id, locked=locked))
+        text = translate("ObjectList", "Lock object") if locked else translate("ObjectList", "Unlock object")
+        self._edit(self._with(object_id, locked=locked), text)
 
+    # -- selection ---------------------------------------------------------------------------------------------
     def select(self, object_id: int) -> None:
         """Select an object, or nothing with 0. Unknown ids raise KeyError."""
         if object_id != 0:
@@ -157,19 +162,17 @@ class ObjectList(QObject):
         return self._items
 
     def restore(self, snapshot: ObjectsSnapshot) -> None:
-        """Put back names, colours and which objects exist; objects that are in both keep their visibility and lock."""
-        now = {item.id: item for item in self._items}
-        gone = set(now) - {item.id for item in snapshot}
+        """Put the list back as it was; what comes back is selected."""
+        now = set(self.ids)
+        gone = now - {item.id for item in snapshot}
         came = [item.id for item in snapshot if item.id not in now]
-        items = tuple(
-            replace(item, visible=now[item.id].visible, locked=now[item.id].locked) if item.id in now else item
-            for item in snapshot
-        )
-        self._assign(items)
+        self._assign(snapshot)
         if came:
             self._set_selected(came[-1])
         elif self._selected in gone:
-            self._set_selected(items[-1].id if items else 0)
+            self._set_selected(snapshot[-1].id if snapshot else 0)
+        for object_id in came:
+            self.returned.emit(object_id)
         for object_id in sorted(gone):
             self.removed.emit(object_id)
 

@@ -13,7 +13,7 @@ from PyQt6.QtWidgets import QWidget
 from app.actions import Actions
 from app.bridge import EngineBridge
 from app.canvas.canvas import Canvas
-from app.i18n import translate
+from app.i18n import told, translate
 from app.state.objects import ObjectList
 from app.window import clipboard
 from app.window.asking import ask
@@ -43,6 +43,7 @@ class EditingController(QObject):
         canvas.stroke_started.connect(self._on_stroke_started)
         canvas.stroke_refused.connect(lambda text: self.notice.emit(Notice(Severity.INFO, text)))
         objects.removed.connect(bridge.delete_object)
+        objects.returned.connect(bridge.restore_object)
         objects.changed.connect(self._show_object_actions)
         objects.selection_changed.connect(self._show_object_actions)
         bridge.source_opened.connect(self._on_source_opened)
@@ -55,7 +56,7 @@ class EditingController(QObject):
 
     def _connect_actions(self) -> None:
         on = self._actions.on
-        on("undo", self._canvas.edit.undo)
+        on("undo", self.undo)
         on("redo", self._canvas.edit.redo)
         on("clear_mask", self.clear_mask)
         on("pin", self.pin)
@@ -101,6 +102,11 @@ class EditingController(QObject):
     def _on_committed(self, frame: Frame, mask: Mask, touched: Collection[int]) -> None:
         self._bridge.set_mask(frame, mask, touched)
 
+    def undo(self) -> None:
+        """Take back the last stroke or corner of a mask that is not finished, else the last edit."""
+        if not self._canvas.step_back():
+            self._canvas.edit.undo()
+
     def clear_mask(self) -> None:
         """Empty the mask of this frame; painted masks come back with undo."""
         item = self._canvas.item
@@ -116,8 +122,14 @@ class EditingController(QObject):
         ids = [] if mask is None else [int(i) for i in np.unique(mask) if i]
         if item is None or mask is None or not ids:
             self.notice.emit(Notice(Severity.INFO, self.tr("This frame has no mask to keep.")))
-        elif self._bridge.mask_at(item.frame.index)[1] is not MaskKind.KEYFRAME:
-            self._bridge.set_mask(item.frame, mask.copy(), ids)
+        elif self._bridge.mask_at(item.frame.index)[1] is not MaskKind.KEYFRAME and self._canvas.begin_edit():
+            frame, kept = item.frame, mask.copy()
+            self._bridge.set_mask(frame, kept, ids)
+            self._canvas.edit.record(
+                translate("EditingController", "Keep as keyframe"),
+                lambda: self._bridge.unpin(frame.index),
+                lambda: self._bridge.set_mask(frame, kept, ids),
+            )
 
     def _show_history(self) -> None:
         edit = self._canvas.edit
@@ -126,7 +138,9 @@ class EditingController(QObject):
             ("redo", edit.can_redo, edit.redo_text, self.tr("&Redo")),
         ):
             self._actions[action_id].setEnabled(can)
-            self._actions[action_id].setText(f"{word} {text[:1].lower()}{text[1:]}" if can and text else word)
+            step = translate("EditingController", "{undo_or_redo} {step}")
+            small = f"{text[:1].lower()}{text[1:]}" if step.startswith("{undo_or_redo} ") else text
+            self._actions[action_id].setText(step.format(undo_or_redo=word, step=small) if can and text else word)
 
     # -- objects -----------------------------------------------------------------------------------------------
     def new_object(self) -> None:
@@ -253,7 +267,7 @@ class EditingController(QObject):
             parent,
             self.tr("Resize mask"),
             translate("EditingController", "{name} has another size than the video.").format(name=name),
-            error.message,
+            told(error.message),
             [self.tr("&Resize it"), self.tr("Cancel")],
         )
         return answer == 0

@@ -11,6 +11,7 @@ from PyQt6.QtGui import QActionGroup
 from PyQt6.QtWidgets import QFileDialog, QMenu, QWidget
 
 from app.bridge import EngineBridge
+from app.i18n import told
 from app.settings import Settings
 from engine.project.state import ProjectEngine
 from engine.runtime.catalog import (
@@ -82,9 +83,9 @@ class EngineMenu(QObject):
         for action in menus["live_rate"].actions():
             action.setToolTip(tip)
         self._enable_live_rate()
-        devices = [(_DEVICE_NAMES[name], name) for name in list_devices()]
+        devices = [(told(_DEVICE_NAMES[name]), name) for name in list_devices()]
         self._fill(menus["device"], devices, config.device, self.choose_device)
-        backends = [(_BACKEND_NAMES[name], name) for name in list_backends()]
+        backends = [(told(_BACKEND_NAMES[name]), name) for name in list_backends()]
         self._fill(menus["backend"], backends, config.backend, self.choose_backend)
         recipes: list[tuple[str, str | None]] = [(self.tr("As the &model suggests"), None)]
         recipes += [(name, name) for name in list_recipes()]
@@ -115,12 +116,11 @@ class EngineMenu(QObject):
         self._model_group = self._groups[-1]
         for action in self._model_group.actions():
             model = self._models[action.data()]
-            action.setToolTip(
-                f"{model.summary}\n{self.tr('Quality')}: {model.quality}\n{self.tr('Licence')}: {model.licence}"
-            )
+            quality = f"{self.tr('Quality')}: {told(model.quality)}"
+            action.setToolTip(f"{told(model.summary)}\n{quality}\n{self.tr('Licence')}: {model.licence}")
 
     def _model_text(self, model: CatalogModel) -> str:
-        note = self.tr("your checkpoint…") if model.needs_weights else model.availability
+        note = self.tr("your checkpoint…") if model.needs_weights else told(model.availability)
         return f"{model.name}  ({note})"
 
     # -- choices -----------------------------------------------------------------------------------------------

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from functools import partial
 
-from PyQt6.QtCore import QObject
+from PyQt6.QtCore import QObject, pyqtSignal
 from PyQt6.QtGui import QColor, QIcon
 from PyQt6.QtWidgets import QMainWindow
 
 from app.actions import ACTIONS, Actions
 from app.canvas.canvas import Canvas
+from app.i18n import LANGUAGES, translate
 from app.icons import make_icon
 from app.panels.object_dock import ObjectDock
 from app.panels.tool_bars import ToolOptions
 from app.settings import THEMES, Settings
 from app.theme import Theme, ThemeManager
+from engine.runtime.messages import Notice, Severity
 
 _OPACITY_STEP = 0.1
 
 
 class LooksController(QObject):
-    """Applies and remembers how things look."""
+    """Applies and remembers how things look. Signals: notice(Notice)."""
+
+    notice = pyqtSignal(object)
 
     def __init__(
         self,
@@ -48,6 +52,14 @@ class LooksController(QObject):
         canvas.set_brush_radius(settings.brush_radius)
         options.show_brush_radius(canvas.brush_radius)
         self.set_opacity(settings.overlay_opacity)
+        canvas.tool_changed.connect(options.show_tool)
+        options.show_tool(canvas.tool)
+        canvas.set_fill_tolerance(settings.fill_tolerance)
+        options.show_tolerance(canvas.fill_tolerance)
+        canvas.fill_tolerance_changed.connect(self._on_tolerance)
+        options.tolerance_changed.connect(canvas.set_fill_tolerance)
+        actions["pen_pressure"].setChecked(settings.pen_pressure)
+        self._size_by_pressure(settings.pen_pressure)
         themes.changed.connect(self._on_theme)
 
     def _connect_actions(self) -> None:
@@ -57,6 +69,7 @@ class LooksController(QObject):
         on("zoom_fit", canvas.zoom_fit)
         on("zoom_100", canvas.zoom_100)
         self._actions.on_switch("hide_overlay", lambda hidden: canvas.set_overlay_visible(not hidden))
+        self._actions.on_switch("pen_pressure", self._size_by_pressure)
         on("opacity_less", lambda: self.set_opacity(canvas.overlay_opacity - _OPACITY_STEP))
         on("opacity_more", lambda: self.set_opacity(canvas.overlay_opacity + _OPACITY_STEP))
         for percent in (25, 50, 75, 100):
@@ -66,7 +79,18 @@ class LooksController(QObject):
         self._actions.on_switch("show_objects", self._dock.setVisible)
         self._dock.visibilityChanged.connect(lambda _shown: self._show_dock_state())
         self._actions.on_switch("full_screen", self._full_screen)
+        for language in LANGUAGES:
+            on(f"language_{language}", partial(self.choose_language, language))
+        self._actions[f"language_{self._settings.language}"].setChecked(True)
         self._actions[f"theme_{self._settings.theme}"].setChecked(True)
+
+    def _on_tolerance(self, tolerance: int) -> None:
+        self._settings.fill_tolerance = tolerance
+        self._options.show_tolerance(tolerance)
+
+    def _size_by_pressure(self, wanted: bool) -> None:
+        self._settings.pen_pressure = wanted
+        self._canvas.set_pressure_sizes_brush(wanted)
 
     def start(self) -> None:
         """Apply the remembered theme. Last, when everything that listens is there."""
@@ -77,6 +101,13 @@ class LooksController(QObject):
     def choose_theme(self, choice: str) -> None:
         self._settings.theme = choice
         self._themes.choose(choice)
+
+    def choose_language(self, choice: str) -> None:
+        if choice == self._settings.language:
+            return
+        self._settings.language = choice
+        text = translate("LooksController", "The language changes when LiveMask is started the next time.")
+        self.notice.emit(Notice(Severity.INFO, text))
 
     def set_opacity(self, opacity: float) -> None:
         opacity = min(max(round(opacity, 2), 0.0), 1.0)

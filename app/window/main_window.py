@@ -22,6 +22,7 @@ from app.panels.object_dock import ObjectDock
 from app.panels.status_bar import StatusBar
 from app.panels.timeline import Timeline
 from app.panels.tool_bars import ToolBar, ToolOptions
+from app.panels.tour import Tour
 from app.panels.transport_bar import TransportBar
 from app.panels.welcome import Welcome
 from app.settings import Settings
@@ -37,8 +38,11 @@ from app.window.motion import MotionController
 from app.window.opening import OpeningController
 from app.window.output import OutputController
 from app.window.projects import ProjectController
+from app.window.replaying import ReplayController
+from app.window.retracking import RetrackController
 from app.window.scribbling import ScribbleController
 from app.window.states import StatesController
+from app.window.timeline_control import TimelineController
 from app.window.tracking import TrackingController
 from engine.runtime.config import EngineConfig
 from engine.runtime.messages import Notice
@@ -100,6 +104,7 @@ class MainWindow(QMainWindow):
         column.addWidget(self.timeline)
         self.setCentralWidget(central)
         self.notices = NoticeStack(self.stage, theme)
+        self.tour = Tour(self.stage)
         self.drop_hint = DropHint(central, theme)
         self.tool_options = ToolOptions(actions)
         self.tool_bar = ToolBar(actions, self.canvas.tool_names)
@@ -116,6 +121,9 @@ class MainWindow(QMainWindow):
         self.editing = EditingController(bridge, actions, canvas, self.objects)
         self.scribbling = ScribbleController(bridge, canvas)
         self.tracking = TrackingController(bridge, actions, canvas, self.transport, self.timeline)
+        self.replaying = ReplayController(bridge, actions, self.timeline)
+        self.timeline_control = TimelineController(bridge, actions, self.timeline, settings)
+        self.retracking = RetrackController(bridge, actions, canvas, self.timeline, self.tracking, settings)
         self.states = StatesController(bridge, actions, self.object_dock, self.timeline, settings, self.tracking.go_to)
         self.engine_menu = EngineMenu(self.menus, bridge, settings, config, self)
         self.projects = ProjectController(
@@ -138,14 +146,17 @@ class MainWindow(QMainWindow):
         for controller in (
             self.editing,
             self.tracking,
+            self.retracking,
             self.states,
             self.projects,
             self.output,
             self.opening,
             self.explaining,
             self.scribbling,
+            self.looks,
         ):
             controller.notice.connect(self.notices.show_notice)
+        self.canvas.hint_changed.connect(self.status.show_hint)
         bridge.source_opened.connect(self._on_source_opened)
         bridge.source_closed.connect(lambda: self._on_source_closed())
         bridge.progress.connect(self.status.show_progress)
@@ -162,6 +173,9 @@ class MainWindow(QMainWindow):
         on("quit", self.close)
         on("keys", self._show_keys)
         on("remap_keys", lambda: KeyEditor(self.actions_table, self).exec())
+        on("tour", self.tour.begin)
+        self.tour.finished.connect(lambda: setattr(self.settings, "tour_seen", True))
+        bridge.source_opened.connect(lambda _info: self.tour.opened())
         on("diagnostics", self._show_diagnostics)
         on("about", lambda: AboutDialog(self).exec())
 
@@ -258,6 +272,7 @@ class MainWindow(QMainWindow):
         self.settings.window_state = self.saveState()
         self.settings.sync()
         self.hide()  # what follows may take a moment
+        self.timeline.thumbnails.reader.close()
         # Who was not asked has not let go of the work.
         self.stopped_in_time = self.bridge.shutdown(SHUTDOWN_S, keep_unsaved=not self._asks_before_closing)
         if not self.stopped_in_time:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from PyQt6.QtWidgets import QMenu, QMenuBar
 
-from app.actions import TABLE, Actions, MenuSlot
-
-_TITLES = {"File": "&File", "Edit": "&Edit", "Object": "&Object", "Track": "&Track", "View": "&View",
-           "Engine": "E&ngine", "Help": "&Help"}  # fmt: skip
+from app.actions import MENU_TITLES, TABLE, Actions, MenuSlot
+from app.i18n import told
 
 
 class MenuBuilder:
@@ -17,8 +15,8 @@ class MenuBuilder:
         self.slots: dict[str, QMenu] = {}
         self._menus: dict[str, QMenu] = {}
         self._sections: dict[str, int] = {}
-        for path, title in _TITLES.items():
-            menu = bar.addMenu(bar.tr(title))
+        for path, title in MENU_TITLES.items():
+            menu = bar.addMenu(told(title))
             assert menu is not None
             menu.setObjectName(f"menu{path}")
             self._menus[path] = menu
@@ -33,7 +31,7 @@ class MenuBuilder:
                 menu.addAction(actions[entry.id])
 
     def _add_slot(self, menu: QMenu, slot: MenuSlot) -> None:
-        sub = menu.addMenu(slot.text)
+        sub = menu.addMenu(told(slot.text))
         assert sub is not None
         sub.setObjectName(f"menu_{slot.id}")
         sub.setToolTipsVisible(True)

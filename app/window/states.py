@@ -20,6 +20,11 @@ from engine.video.source import SourceInfo
 _QUIET_S = 2.0  # no second sound within this time: several objects are often lost together
 
 
+def _worse(before: ObjectState, now: ObjectState) -> bool:
+    """Whether an object has just become unsure or been lost."""
+    return now is not before and (now is ObjectState.LOST or (now is ObjectState.UNSURE and not before.doubtful))
+
+
 class StatesController(QObject):
     """Signals: notice(Notice).
 
@@ -72,8 +77,8 @@ class StatesController(QObject):
         self._settings.lost_sound = on
 
     def _show_item(self, item: DisplayItem) -> None:
-        lost = {i for i, state in item.states.items() if state is ObjectState.LOST}
-        newly = {i for i in lost if self._states.get(i, ObjectState.LOST) is not ObjectState.LOST}
+        # An object of which nothing was known before has not become anything.
+        newly = {i for i, state in item.states.items() if _worse(self._states.get(i, state), state)}
         self._states = item.states
         self._dock.show_states(item.states)
         now = time.monotonic()

@@ -23,6 +23,7 @@ _FILE_ONLY = (
     "track_backward", "step_forward", "step_backward", "play", "mark_in", "mark_out", "clear_marks", "to_start",
     "to_end", "frame_previous", "frame_next", "frame_back_10", "frame_on_10", "keyframe_previous", "keyframe_next",
 )  # fmt: skip
+_REPLAY = ("to_start", "to_end", "frame_previous", "frame_next", "frame_back_10", "frame_on_10")
 _ANY_SOURCE = ("toggle_track", "track_forward", "stop", "clear_tracking")
 
 
@@ -63,6 +64,7 @@ class TrackingController(QObject):
         bridge.masks_changed.connect(self._on_masks_changed)
         bridge.progress.connect(self._on_progress)
         bridge.recording_changed.connect(self._on_recording)
+        bridge.replay_changed.connect(lambda _frames: self.refresh())
         timeline.seek_requested.connect(bridge.seek)
         canvas.space_tapped.connect(self.toggle)
         self.refresh()
@@ -128,12 +130,13 @@ class TrackingController(QObject):
         else:
             self._bridge.play()
 
-    def track(self, direction: int) -> None:
-        """Track to the mark on that side, or to the end."""
+    def track(self, direction: int, until: int | None = None) -> None:
+        """Track to frame `until`; None: to the mark on that side, or to the end."""
         self._direction = direction
         mark = self._mark_out if direction > 0 else self._mark_in
         current = self._timeline.current
-        until = mark if mark is not None and (mark - current) * direction > 0 and not self._bridge.live else None
+        if until is None and mark is not None and (mark - current) * direction > 0 and not self._bridge.live:
+            until = mark
         self._waiting = not self._engine_ready and bool(self._bridge.painted_ids)
         self._bridge.track(direction, until)
         self.refresh()
@@ -209,6 +212,8 @@ class TrackingController(QObject):
             self._actions[action_id].setEnabled(is_open)
         for action_id in _FILE_ONLY:
             self._actions[action_id].setEnabled(is_open and not bridge.live)
+        for action_id in _REPLAY:
+            self._actions[action_id].setEnabled(is_open and (not bridge.live or bridge.replaying))
         for action_id in ("freeze", "record"):
             self._actions[action_id].setEnabled(is_open and bridge.live)
         self._actions["freeze"].setChecked(is_open and bridge.live and mode is Mode.FROZEN)
@@ -221,6 +226,7 @@ class TrackingController(QObject):
             at_end=self.at_end,
             recording=bridge.recording,
             waiting=self._waiting,
+            replaying=bridge.replaying,
         )
 
     def _on_source(self, info: SourceInfo | None) -> None:

@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--frames", type=_numbers, default=FRAMES, metavar="N,N", help=f"default: {FRAMES}")
     parser.add_argument("--inside", type=int, choices=(1, 2, 3), default=3, help="strokes inside at most; default: 3")
     parser.add_argument("--outside", type=int, choices=(0, 1), default=1, help="strokes outside; default: 1")
+    parser.add_argument("--box", action="store_true", help="a box around the object and no stroke")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write every frame's score here")
     add_engine_arguments(parser)
 
@@ -46,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     tracker = create_tracker(engine_config(options))
     scores = []
     for sequence in dataset.sequences:
-        found = measure(tracker, sequence, options.frames, options.inside, options.outside)
+        found = measure(tracker, sequence, options.frames, options.inside, options.outside, options.box)
         scores += found
         for score in found:
             text = f"{score.sequence:<20} frame {score.frame_index:>4}  IoU {score.overlap:.3f}  {score.seconds:.2f} s"

@@ -48,6 +48,25 @@ class Keyframe:
 
 
 @dataclass(frozen=True)
+class Entry:
+    """What a store holds of one frame: a keyframe, a tracked mask, or nothing."""
+
+    keyframe: Keyframe | None = None
+    tracked: Tracked | None = None
+    stale: bool = False
+
+    def shows_the_same(self, other: Entry) -> bool:
+        """Both are of one kind and have the same pixels, however they came about."""
+        (mine, my_kind), (its, its_kind) = self._shown, other._shown
+        return my_kind == its_kind and mine == its
+
+    @property
+    def _shown(self) -> tuple[EncodedMask | None, bool]:
+        shown = self.keyframe or self.tracked
+        return (None if shown is None else shown.encoded), self.keyframe is not None
+
+
+@dataclass(frozen=True)
 class StoreChange:
     """What an edit did.
 

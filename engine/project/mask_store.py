@@ -11,7 +11,8 @@ import numpy as np
 
 from engine.object_state import ObjectState
 from engine.project.mask_codec import EncodedMask, decode_mask, encode_mask, without_objects
-from engine.project.mask_entries import Keyframe, MaskSnapshot, StoreChange, StoreContents, Tracked
+from engine.project.mask_entries import Entry, Keyframe, MaskSnapshot, StoreChange, StoreContents, Tracked
+from engine.project.past_entries import PastEntries
 from engine.runtime.messages import MaskKind
 from engine.types import Mask
 
@@ -36,6 +37,7 @@ class MaskStore:
         self._stale: set[int] = set()
         self._bytes = 0
         self._objects: Counter[int] = Counter()
+        self._past = PastEntries()
         self._version = 0
         self._changes = 0
 
@@ -51,20 +53,35 @@ class MaskStore:
         with self._lock:
             old = self._keyframes.get(index)
             ids = frozenset(int(i) for i in touched if i > 0)
+            self._past.use(ids)
             self._version += 1
             self._changes += 1
             if old is not None:
                 back = _unchanged(ids, encoded, old.origin.encoded) if old.origin is not None else frozenset[int]()
                 keyframe = Keyframe(encoded, (ids | old.touched) - back, old.denied - back, self._version, old.origin)
+                if keyframe == replace(old, version=self._version):
+                    return StoreChange()  # known already
             else:
                 tracked = self._tracked.get(index)
                 denied = ids.intersection(tracked.encoded.object_ids) if tracked is not None else frozenset[int]()
                 origin = None
                 if tracked is not None and tracked.encoded != encoded:
                     origin = replace(tracked, stale=index in self._stale)
+                elif tracked is not None:
+                    self._past.pin(index, self._entry(index))
                 keyframe = Keyframe(encoded, ids, denied, self._version, origin)
             gone = self._settle(index, keyframe)
             return StoreChange.of([index, *self._mark_stale(index)], [index] if gone and old is not None else [])
+
+    def unpin(self, index: int) -> StoreChange:
+        """A keyframe that shows what the tracker had left there is tracked again; others stay as they are."""
+        with self._lock:
+            former = self._past.unpin(index, self._entry(index))
+            if former is None:
+                return StoreChange()
+            self._changes += 1
+            self._put_back(index, former)
+            return StoreChange.of([index], [index])
 
     def remove(self, index: int) -> StoreChange:
         """Forget the mask of one frame; if it was a keyframe, tracked masks that hang on it become stale."""
@@ -80,11 +97,12 @@ class MaskStore:
     def delete_object(self, object_id: int) -> StoreChange:
         """Turn the object's pixels to background everywhere. Keyframes that meant nothing else stop being keyframes.
 
-        When no painted object is left at all, the tracked masks go too.
+        When no painted object is left at all, the tracked masks go too. `restore_object` takes it back.
         """
         gone_object = frozenset([object_id])
         with self._lock:
             self._changes += 1
+            before = {index: self._entry(index) for index in (*self._keyframes, *self._tracked)}
             changed: list[int] = []
             gone: list[int] = []
             for index, keyframe in list(self._keyframes.items()):
@@ -108,7 +126,19 @@ class MaskStore:
                 changed.extend(self._tracked)
                 for index in list(self._tracked):
                     self._discard(index)
+            self._past.delete(object_id, {index: (before[index], self._entry(index)) for index in set(changed)})
             return StoreChange.of(changed, gone)
+
+    def restore_object(self, object_id: int) -> StoreChange:
+        """Undo of `delete_object`: put back what it changed, wherever the mask is still the one it left."""
+        with self._lock:
+            self._changes += 1
+            changed = []
+            for index, entry in self._past.restore(object_id, self._entry):
+                changed.append(index)
+                self._put_back(index, entry)
+            self._keep_to_limit()
+            return StoreChange.of(changed)
 
     def drop_tracked(self) -> StoreChange:
         """Forget every tracked mask; keyframes stay."""
@@ -122,6 +152,7 @@ class MaskStore:
     def clear(self) -> None:
         with self._lock:
             self._changes += 1
+            self._past.clear()
             self._keyframes.clear()
             self._tracked.clear()
             self._stale.clear()
@@ -143,8 +174,7 @@ class MaskStore:
             self._changes += 1
             self._discard(index)
             self._swap_tracked(index, Tracked(encoded, dict(confidence or {}), states=dict(states or {})))
-            while self._limit is not None and len(self._tracked) > self._limit:
-                self._discard(next(iter(self._tracked)))
+            self._keep_to_limit()
             return True
 
     # -- reading -------------------------------------------------------------------------------------------------
@@ -220,6 +250,7 @@ class MaskStore:
         with self._lock:
             self._changes += 1
             former = {*self._keyframes, *self._tracked}
+            self._past.clear()
             self._keyframes = dict(contents.keyframes)
             self._tracked = {i: t for i, t in contents.tracked.items() if i not in contents.keyframes}
             self._stale = set(contents.stale).intersection(self._tracked)
@@ -269,6 +300,20 @@ class MaskStore:
         said.update(dict.fromkeys(keyframe.encoded.object_ids, ObjectState.SURE))
         return said
 
+    def _entry(self, index: int) -> Entry:
+        return Entry(self._keyframes.get(index), self._tracked.get(index), index in self._stale)
+
+    def _put_back(self, index: int, entry: Entry) -> None:
+        self._discard(index)
+        if entry.keyframe is not None:
+            self._version += 1  # the tracker has to see it again
+            self._keyframes[index] = replace(entry.keyframe, version=self._version)
+            self._count(entry.keyframe.encoded, 1)
+        elif entry.tracked is not None:
+            self._swap_tracked(index, entry.tracked)
+            if entry.stale:
+                self._stale.add(index)
+
     def _kind(self, index: int) -> MaskKind:
         if index in self._keyframes:
             return MaskKind.KEYFRAME
@@ -291,6 +336,10 @@ class MaskStore:
         elif keyframe.encoded.object_ids:
             self._swap_tracked(index, Tracked(keyframe.encoded))
         return True
+
+    def _keep_to_limit(self) -> None:
+        while self._limit is not None and len(self._tracked) > self._limit:
+            self._discard(next(iter(self._tracked)))
 
     def _swap_tracked(self, index: int, tracked: Tracked) -> None:
         old = self._tracked.get(index)

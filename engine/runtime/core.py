@@ -27,11 +27,13 @@ from engine.runtime.messages import (
     ModeChanged,
     Notice,
     ObjectsChanged,
+    ReplayChanged,
     Severity,
     SourceClosed,
     SourceOpened,
     TrackingFinished,
 )
+from engine.runtime.replay_ring import ReplayRing
 from engine.runtime.stats import SessionStats
 from engine.types import Mask
 from engine.video.source import SourceInfo
@@ -47,6 +49,9 @@ class SessionCore:
         self.stats = SessionStats(clock)
         self.store = MaskStore()
         self.frames = FrameCache()
+        self.ring = ReplayRing()
+        self.replaying = False
+        self.replay_from: int | None = None  # the earliest frame corrected in the replay
         self.mode = Mode.EMPTY
         self.info: SourceInfo | None = None
         self.generation = 0
@@ -122,9 +127,24 @@ class SessionCore:
             if isinstance(job, TrackJob) and job.error is not None:
                 self.fail_job(job, job.error)
                 return
+            if isinstance(job, TrackJob) and job.then is not None:
+                self._follow(job.then)
+                return
             self.rest()
             if isinstance(job, TrackJob) and not job.single:
                 self.events.put(TrackingFinished(self.position))
+
+    def _follow(self, job: Job) -> None:
+        """One run has ended, another follows; in the end the frame is shown where all was asked for (lock held)."""
+        if isinstance(job, TrackJob):
+            self.begin(job, Mode.TRACKING)
+            self.position = job.start
+            return
+        self.rest()
+        if isinstance(job, ShowJob):
+            self.begin(job, Mode.FROZEN)
+            self.position = job.index
+        self.events.put(TrackingFinished(self.position))
 
     def fail_job(self, job: Job, error: UserError) -> None:
         """The job cannot go on; every mask stays."""
@@ -239,7 +259,18 @@ class SessionCore:
             if had_one:
                 self.events.put(SourceClosed())
 
+    def end_replay(self) -> int | None:
+        """Look at it no longer; returns the earliest frame corrected meanwhile."""
+        with self.lock:
+            if self.replaying:
+                self.replaying = False
+                self.events.put(ReplayChanged())
+            corrected, self.replay_from = self.replay_from, None
+            return corrected
+
     def _clean_slate(self, store: MaskStore) -> None:
+        self.end_replay()
+        self.ring.clear()
         self.wanted = None
         self.cancel_job()
         self.generation += 1

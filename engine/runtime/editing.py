@@ -35,6 +35,7 @@ class Editing:
             change = core.store.put_keyframe(frame.index, mask, ids)
             if core.store.keyframe(frame.index) is not None:
                 core.frames.put(frame)
+            self._note_replay(frame.index)
             self._unlearn(change)
             self._go_on_after(frame.index, change)
 
@@ -42,8 +43,17 @@ class Editing:
         core = self._core
         with core.lock:
             change = core.store.remove(frame.index)
+            self._note_replay(frame.index)
             self._unlearn(change)
             self._go_on_after(frame.index, change)
+            core.show_again()
+
+    def unpin(self, frame_index: int) -> None:
+        core = self._core
+        with core.lock:
+            change = core.store.unpin(frame_index)
+            self._unlearn(change)
+            core.masks_changed(change)
             core.show_again()
 
     def delete_object(self, object_id: int) -> None:
@@ -57,6 +67,12 @@ class Editing:
             self._rest_without_objects()
             core.show_again()
 
+    def restore_object(self, object_id: int) -> None:
+        core = self._core
+        with core.lock:
+            core.masks_changed(core.store.restore_object(object_id))
+            core.show_again()
+
     def clear_tracking(self) -> None:
         core = self._core
         with core.lock:
@@ -66,6 +82,11 @@ class Editing:
             core.post(ForgetTracked())
             core.masks_changed(change)
             core.show_again()
+
+    def _note_replay(self, index: int) -> None:
+        core = self._core
+        if core.replaying:
+            core.replay_from = index if core.replay_from is None else min(core.replay_from, index)
 
     def _unlearn(self, change: StoreChange) -> None:
         for index in change.keyframes_gone:

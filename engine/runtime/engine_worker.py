@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from engine.errors import DeviceError, UserError
 from engine.runtime import memory_exchange
 from engine.runtime.capture import Opener
+from engine.runtime.catching_up import catch_up
 from engine.runtime.commands import (
     Configure,
     DeleteObject,
@@ -34,6 +35,7 @@ from engine.runtime.mailbox import MailboxClosed
 from engine.runtime.memory_exchange import Ahead
 from engine.runtime.messages import EngineProgress, MaskKind, Severity
 from engine.runtime.results import StepNote, commit
+from engine.runtime.retrack import blend
 from engine.runtime.scribbling import ScribbleAnswers
 from engine.runtime.tuner import Tuner
 from engine.runtime.worker import Worker
@@ -290,6 +292,11 @@ class EngineWorker(Worker):
             self._revision += 1
             try:
                 self._tune(job)
+                if first and job.replay_from is not None and self._tracker is not None:
+                    first = False
+                    self._ahead = None
+                    last = catch_up(self._core, job, self._tracker, self._feeder, self._tuner)
+                    self._last = self._last if last is None else last
                 if job.live and self._tracker is not None:
                     # A correction reaches the tracker at once; the frame tracked next is then the newest.
                     self._feeder.feed(self._tracker, job, self._last or 0, self._feeder.due(job, -1))
@@ -330,6 +337,9 @@ class EngineWorker(Worker):
         core, index = self._core, packet.frame.index
         if self._goes_on_from(job, index):
             return True
+        if job.stretch is not None:  # both ends have a say in every frame between them
+            self._ahead = None
+            self._feeder.feed(tracker, job, index, self._feeder.unseen(k for k in job.stretch.ends if k != index))
         tracker.rewind(index, job.direction)
         self._feeder.feed(tracker, job, index, self._feeder.due(job, index))
         mask, kind = core.store.get(index)
@@ -383,11 +393,15 @@ class EngineWorker(Worker):
             result = self._tuner.attempt(tracker, lambda: tracker.step(packet.frame, embedded=packet.embedded))
             plain = not due
         self._publish_facts()
-        item = commit(core, job, packet, result, note)
+        shown = blend(store, job.stretch, result) if job.blends and job.stretch is not None else result
+        item = commit(core, job, packet, shown, note)
         if item is None:
-            self._ahead = None if job.live else Ahead(result, version)
+            self._ahead = None if job.live or job.stretch is not None else Ahead(result, version)
             return False
-        self._last = index
+        # The tracker remembers what it tracked itself; a later run from here must begin with the blended mask.
+        self._last = None if shown is not result else index
+        if job.live:
+            core.ring.put(packet.frame)
         self._stepped = True
         if plain:
             self._tuner.measured(tracker, busy_seconds(packet, time.perf_counter() - started))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from engine.project.mask_codec import decode_mask
@@ -118,6 +118,14 @@ class KeyframeFeeder:
             if (job.live or job.behind(k, index)) and k != index and not self._is_fed(store, k)
         ]
         return sorted(passed, reverse=job.direction < 0)
+
+    def unseen_from(self, index: int) -> list[int]:
+        """Keyframes from frame `index` on that the tracker must see yet."""
+        return self.unseen(k for k in self._core.store.keyframes() if k >= index)
+
+    def unseen(self, indices: Iterable[int]) -> list[int]:
+        """Those of these keyframes that the tracker must see yet."""
+        return [index for index in indices if not self._is_fed(self._core.store, index)]
 
     def feed(self, tracker: Tracker, job: TrackJob, index: int, due: Sequence[int]) -> None:
         """Show the tracker the keyframes `due` before frame `index`; stops early when the job is no longer wanted.

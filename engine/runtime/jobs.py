@@ -9,6 +9,9 @@ from engine.errors import UserError
 from engine.runtime.mailbox import Mailbox, Policy
 from engine.types import Frame
 
+if TYPE_CHECKING:
+    from engine.runtime.retrack import Stretch
+
 if TYPE_CHECKING:  # importing it imports torch
     from engine.embedding import Embedded
 
@@ -57,6 +60,10 @@ class TrackJob:
         direction: +1 or -1.
         until: last frame to track, None for the end.
         single: one frame beyond `start` was asked for; reaching it is no news.
+        stretch: the frames between keyframes that are tracked anew; its keyframes are learnt before the run begins.
+        blends: the run's results are blended with the stored masks, which a run from the other side left.
+        replay_from: live: track the pictures kept since this corrected frame anew before the newest frames.
+        then: the job to follow when this one has come to its end.
         error: why the source broke, set by capture before it closes the mailbox.
     """
 
@@ -66,6 +73,10 @@ class TrackJob:
     direction: int = 1
     until: int | None = None
     single: bool = False
+    stretch: Stretch | None = None
+    blends: bool = False
+    replay_from: int | None = None
+    then: Job | None = None
     error: UserError | None = None
     mailbox: Mailbox[FramePacket] = field(init=False)
 

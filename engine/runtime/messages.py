@@ -145,6 +145,17 @@ class ExportProgress:
 
 
 @dataclass(frozen=True)
+class ReplayChanged:
+    """A live source is looked at again (or not any more: `frames` is empty).
+
+    Attributes:
+        frames: (index, second of its capture) of the frames there are, ascending.
+    """
+
+    frames: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True)
 class ObjectsChanged:
     """The object ids the session knows (painted or tracked), ascending."""
 
@@ -272,6 +283,7 @@ Event = (
     | MasksChanged
     | TrackingFinished
     | ExportProgress
+    | ReplayChanged
     | ObjectsChanged
     | Explained
     | MotionRead

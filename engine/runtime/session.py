@@ -40,6 +40,7 @@ from engine.runtime.messages import (
     StatsSnapshot,
     WorkerState,
 )
+from engine.runtime.replay import Replay
 from engine.runtime.sources import SourceManager
 from engine.runtime.threads import prepare_computing
 from engine.runtime.transport import Transport
@@ -93,6 +94,7 @@ class Session:
         self._core = SessionCore(clock)
         self._sources = SourceManager(self._core, opener, self._source_replaced)
         self._transport = Transport(self._core, self._sources)
+        self._replay = Replay(self._core)
         self._editing = Editing(self._core, self._transport)
         self._engine = self._new_engine(config)
         self._writer = WriterWorker(self._core, opener)
@@ -124,6 +126,7 @@ class Session:
             if first:
                 self._keeper.leave(keep_unnamed=keep_unsaved)
             workers = [*captures, self._engine, self._writer, *([self._idle_tune] if self._idle_tune else [])]
+        self._core.ring.close()
         self._keeper.stop()
         ended = [self._keeper.join(timeout_s * _KEEPER_SHARE)]  # it may have to hear from the engine yet
         for worker in workers:
@@ -160,8 +163,14 @@ class Session:
 
     # -- transport ---------------------------------------------------------------------------------------------
     def seek(self, index: int) -> None:
-        """File at rest: show frame `index` with its stored mask. The newest request wins (scrubbing). Pauses first."""
-        self._transport.seek(index)
+        """File at rest: show frame `index` with its stored mask. The newest request wins (scrubbing). Pauses first.
+
+        In the replay of a live source: show the kept frame nearest to it.
+        """
+        if self._replay.active:
+            self._replay.show(index)
+        else:
+            self._transport.seek(index)
 
     def play(self) -> None:
         """File: play from the current frame at its own pace with stored masks. Live: back to the running preview."""
@@ -170,6 +179,15 @@ class Session:
     def freeze(self) -> None:
         """Live: hold the frame last displayed (the source runs on, its frames are dropped and counted)."""
         self._transport.freeze()
+
+    def replay(self) -> None:
+        """Live: hold the picture and look at the last seconds of tracking again: ReplayChanged, then the newest of its
+        frames; `seek` shows others. The source runs on, its frames are dropped and counted.
+
+        A frame painted here becomes a keyframe; `track` then tracks the kept frames after it anew and goes on live.
+        `play` goes back to the preview.
+        """
+        self._replay.begin()
 
     def track(self, direction: int = 1, until: int | None = None) -> None:
         """Propagate from the current frame forward (+1) or backward (-1, files only) to `until` or the end.
@@ -183,6 +201,15 @@ class Session:
     def step(self, direction: int = 1) -> None:
         """Track exactly one frame (files)."""
         self._transport.step(direction)
+        self._keeper.poke()
+
+    def retrack(self, index: int | None = None) -> None:
+        """Files: track the frames between the keyframes beside frame `index` (None: the present one) anew, from both
+        sides, and blend the two; on an open side, as far as there are masks. Other frames stay to the byte.
+
+        Ends on that frame with TrackingFinished. When there is nothing to track: Notice(INFO).
+        """
+        self._transport.retrack(index)
         self._keeper.poke()
 
     def pause(self) -> None:
@@ -204,9 +231,19 @@ class Session:
         self._editing.clear_mask(frame)
         self._keeper.poke()
 
+    def unpin(self, frame_index: int) -> None:
+        """A tracked mask that `set_mask` made a keyframe as it was counts as tracked again; else nothing happens."""
+        self._editing.unpin(frame_index)
+        self._keeper.poke()
+
     def delete_object(self, object_id: int) -> None:
         """Remove the object from memory, keyframes and every stored mask."""
         self._editing.delete_object(object_id)
+        self._keeper.poke()
+
+    def restore_object(self, object_id: int) -> None:
+        """Undo of `delete_object`: its pixels come back wherever no mask was made anew since."""
+        self._editing.restore_object(object_id)
         self._keeper.poke()
 
     def mask_at(self, index: int) -> tuple[Mask | None, MaskKind]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from engine.runtime.core import SessionCore
 from engine.runtime.jobs import PlayJob, ShowJob, TrackJob, TrackRequest
 from engine.runtime.messages import EngineProgress, Mode, Severity
+from engine.runtime.retrack import plan, stretches
 from engine.runtime.sources import SourceManager
 
 
@@ -43,6 +44,7 @@ class Transport:
                 return
             core.wanted = None
             if core.live:
+                core.end_replay()
                 core.cancel_job()
                 core.set_mode(Mode.PREVIEW)
             elif core.mode is not Mode.PLAYING:
@@ -75,11 +77,45 @@ class Transport:
         core = self._core
         with core.lock:
             job = core.job
-            if not isinstance(job, TrackJob) or job.live or job.behind(core.position, index):
+            if not isinstance(job, TrackJob) or job.live:
+                return
+            if job.stretch is not None:
+                if index in job.stretch.ends or job.stretch.first <= index <= job.stretch.last:
+                    self.retrack(index)
+                return
+            if job.behind(core.position, index):
                 return
             again = replace(job, start=index, error=None)
             core.begin(again, Mode.TRACKING)
             core.position = index
+
+    def retrack(self, index: int | None) -> None:
+        core = self._core
+        with core.lock:
+            if core.info is None or core.live:
+                core.say(Severity.INFO, "Only videos and folders can be tracked again between keyframes.")
+                return
+            if not self._source_works():
+                return
+            if core.engine_failed:
+                core.say(Severity.ERROR, "The engine is not running.", "Choose another model or device.")
+                return
+            if not core.engine_ready:
+                core.say(Severity.INFO, "The engine is not ready yet.", "Ask again in a moment.")
+                return
+            home = core.position if index is None else index
+            parts = stretches(core.store.keyframes(), core.store.kinds().keys(), home)
+            job = plan(core.generation, parts, home)
+            if job is None:
+                core.say(
+                    Severity.INFO,
+                    "There is nothing to track again here.",
+                    "Paint a keyframe on both sides, or track forward from one.",
+                )
+                return
+            core.wanted = None
+            core.begin(job, Mode.TRACKING)
+            core.position = job.start
 
     def start_wanted(self) -> None:
         """The engine is ready: do what waited for it."""
@@ -120,7 +156,7 @@ class Transport:
         ):
             return
         if core.live:
-            core.begin(TrackJob(core.generation, live=True), Mode.TRACKING)
+            core.begin(TrackJob(core.generation, live=True, replay_from=core.end_replay()), Mode.TRACKING)
             return
         start = core.position
         until = start + request.direction if request.single else request.until

@@ -129,6 +129,15 @@ class VideoFileSource:
             raise ValueError(f"frame {index} does not exist")
         self._cursor = index
 
+    def seek_point(self, index: int) -> int:
+        """The nearest frame at or before `index` that is had without decoding others; `index` where that is not known.
+
+        Reads nothing: a file without an index knows only of what it has passed.
+        """
+        with self._lock:
+            key = self._table.key_at_or_before(index + self._base) if self._table.trusted else None
+            return index if key is None else min(max(key.shown_before - self._base, 0), index)
+
     def close(self) -> None:
         """Release the file; a read that is busy in another thread ends after the packet at hand."""
         self._closed.set()

@@ -182,6 +182,34 @@ def test_a_pinch_on_a_touchpad_zooms_at_the_pointer(painting: Canvas, gui: Any) 
     assert gui.frame_point(painting, (260, 110)) == pytest.approx(before, abs=0.5)
 
 
+def test_a_double_tap_on_a_touchpad_goes_to_100_percent_and_back(painting: Canvas) -> None:
+    position = QPointF(200, 150)
+    fitted = painting.viewport
+    event = QNativeGestureEvent(
+        Qt.NativeGestureType.SmartZoomNativeGesture,
+        QPointingDevice.primaryPointingDevice(),
+        2,
+        position,
+        position,
+        painting.mapToGlobal(position),
+        0.0,
+        QPointF(),
+    )
+    QApplication.sendEvent(painting, event)
+    assert painting.zoom == 1.0
+    QApplication.sendEvent(painting, event)
+    assert painting.viewport == fitted
+
+
+def test_a_two_finger_scroll_moves_sideways_as_well_and_keeps_the_zoom(painting: Canvas, gui: Any) -> None:
+    painting.zoom_in()
+    before, zoom = gui.frame_point(painting, (200, 150)), painting.zoom
+    for _ in range(3):
+        gui.wheel(painting, (200, 150), 0, pixels=(-20, 5), phase=Qt.ScrollPhase.ScrollUpdate)
+    assert gui.frame_point(painting, (140, 165)) == pytest.approx(before)
+    assert painting.zoom == zoom
+
+
 def test_pixels_are_squares_at_high_zoom_and_averages_at_low_zoom(canvas: Canvas, gui: Any) -> None:
     canvas.set_item(gui.item(3))
     item = canvas.item

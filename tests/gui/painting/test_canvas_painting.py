@@ -353,3 +353,26 @@ def test_a_pen_paints_between_pixels_and_its_pressure_may_size_the_brush(
     path = [((150.4 + 0.5) / 2, (120.8 + 0.5) / 2), ((230.6 + 0.5) / 2, (121.2 + 0.5) / 2)]
     expected = gui.near_path(path, 5 if sized else 10, 200, 150)
     np.testing.assert_array_equal(painting.edit.mask, expected.astype(np.uint8))
+
+
+def test_the_ring_follows_the_pressure_of_a_pen(painting: Canvas, pen: QPointingDevice) -> None:
+    send_pen(painting, pen, QEvent.Type.TabletPress, 150, 120, 0.25)
+    assert painting.ring is not None
+    light = painting.ring[1]
+    send_pen(painting, pen, QEvent.Type.TabletMove, 160, 120, 1.0)
+    assert painting.ring[1] == pytest.approx(4 * light)
+    send_pen(painting, pen, QEvent.Type.TabletRelease, 160, 120, 0.0)
+    assert painting.ring[1] == pytest.approx(4 * light)  # the size that a mouse would paint with
+    width = painting.edit.mask.any(axis=0).nonzero()[0]
+    assert width.max() - width.min() > 2 * 10
+
+
+def test_a_pen_that_feels_no_pressure_paints_at_full_size(painting: Canvas, gui: Any) -> None:
+    plain = QPointingDevice(
+        "plain", 2, QInputDevice.DeviceType.Stylus, QPointingDevice.PointerType.Pen,
+        QInputDevice.Capability.Position, 1, 2,
+    )  # fmt: skip
+    send_pen(painting, plain, QEvent.Type.TabletPress, 150, 120, 0.0)
+    send_pen(painting, plain, QEvent.Type.TabletRelease, 150, 120, 0.0)
+    expected = gui.near_path([((150 + 0.5) / 2, (120 + 0.5) / 2)], 10, 200, 150)
+    np.testing.assert_array_equal(painting.edit.mask, expected.astype(np.uint8))

@@ -96,27 +96,35 @@ def test_only_real_changes_are_announced(objects: ObjectList, qtbot: QtBot) -> N
     assert (before[0].name, after[0].name) == ("Ball", "Dog")
 
 
-def test_visibility_and_lock_are_not_undoable_but_protect(objects: ObjectList, qtbot: QtBot) -> None:
+def test_hiding_and_locking_protect_and_can_be_undone(edit: EditModel, qtbot: QtBot) -> None:
+    objects = edit.objects
     for _ in range(3):
         objects.add()
-    with qtbot.assertNotEmitted(objects.edited):
-        objects.set_visible(1, False)
-        objects.set_locked(3, True)
+    start = objects.snapshot()
+    objects.set_visible(1, False)
+    objects.set_locked(3, True)
+    assert objects.protected_ids == (1, 3)
+    assert edit.undo_text == "Lock object"
+    edit.undo()
+    assert objects.protected_ids == (1,)
+    edit.undo()
+    assert objects.snapshot() == start
+    edit.redo()
+    edit.redo()
     assert objects.protected_ids == (1, 3)
 
 
-def test_restore_keeps_what_the_user_sees_of_objects_that_stay(objects: ObjectList) -> None:
+def test_restore_puts_everything_back_and_tells_what_came(objects: ObjectList, qtbot: QtBot) -> None:
     objects.add("A")
     objects.add("B")
     snapshot = objects.snapshot()
     objects.rename(1, "C")
     objects.set_locked(1, True)
     objects.remove(2)
-    objects.restore(snapshot)
-    first = objects.get(1)
-    assert first is not None
-    assert (first.name, first.locked) == ("A", True)
-    assert objects.ids == (1, 2)
+    with qtbot.waitSignal(objects.returned) as returned:
+        objects.restore(snapshot)
+    assert returned.args == [2]
+    assert objects.snapshot() == snapshot
     assert objects.selected_id == 2
 
 

@@ -78,6 +78,59 @@ def test_backspace_takes_the_last_corner_back_and_escape_the_outline(painting: C
     assert not painting.busy
 
 
+def test_a_lasso_is_filled_on_release(painting: Canvas, gui: Any, qtbot: QtBot) -> None:
+    painting.set_tool("polygon")
+    with qtbot.waitSignal(painting.edit.stroke_committed):
+        gui.drag(painting, *CORNERS)
+    assert not painting.busy
+    np.testing.assert_array_equal(painting.edit.mask, inside_corners())
+    gui.drag(painting, *CORNERS, button=RIGHT)
+    assert not painting.edit.mask.any()
+    painting.edit.undo()
+    painting.edit.undo()
+    assert not painting.edit.can_undo or painting.edit.undo_text == "Add object"
+
+
+def test_a_drag_between_clicks_is_a_part_of_the_outline(painting: Canvas, gui: Any) -> None:
+    painting.set_tool("polygon")
+    click(painting, CORNERS[0])
+    gui.drag(painting, *CORNERS[1:3])
+    assert painting.busy
+    gui.drag(painting, (200, 100), (210, 220), (10, 10))
+    QTest.keyClick(painting, Qt.Key.Key_Backspace)  # the whole drag
+    click(painting, CORNERS[3])
+    QTest.keyClick(painting, Qt.Key.Key_Return)
+    np.testing.assert_array_equal(painting.edit.mask, inside_corners())
+
+
+def test_a_hand_that_trembles_in_a_click_sets_a_corner_only(painting: Canvas, gui: Any) -> None:
+    painting.set_tool("polygon")
+    for x, y in CORNERS:
+        gui.drag(painting, (x, y), (x + 3, y + 2))
+    assert painting._tools["polygon"].points == tuple(((x + 0.5) / 2, (y + 0.5) / 2) for x, y in CORNERS)  # type: ignore[attr-defined]
+    gui.drag(painting, CORNERS[0], CORNERS[0])
+    np.testing.assert_array_equal(painting.edit.mask, inside_corners())
+
+
+def test_tools_say_what_to_do_next(painting: Canvas, gui: Any) -> None:
+    told: list[str] = []
+    painting.hint_changed.connect(told.append)
+    painting.set_tool("polygon")
+    click(painting, *CORNERS)
+    QTest.keyClick(painting, Qt.Key.Key_Return)
+    assert "Click corners" in told[0]
+    assert "Enter" in told[1]
+    assert told[2] == told[0]
+    painting.set_tool("scribble")
+    gui.drag(painting, (100, 100), (200, 150))
+    assert "Stroke inside" in told[3]
+    assert "Enter keeps" in told[4]
+    QTest.keyClick(painting, Qt.Key.Key_Escape)
+    assert told[5] == told[3]
+    painting.clear()
+    assert told[-1] == ""
+
+
 def test_a_polygon_with_two_corners_is_nothing(painting: Canvas, qtbot: QtBot) -> None:
     painting.set_tool("polygon")
     click(painting, *CORNERS[:2])

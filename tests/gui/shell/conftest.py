@@ -33,6 +33,7 @@ from engine.runtime.messages import (
     Notice,
     ObjectsChanged,
     ProjectChanged,
+    ReplayChanged,
     Scribbled,
     Severity,
     ShownVoter,
@@ -75,9 +76,11 @@ class FakeSession:
         self._info: SourceInfo | None = None
         self._mode = Mode.EMPTY
         self._generation = 0
+        self.replay_frames: tuple[int, ...] = (3, 5, 6, 9)
         self._position = 0
         self._masks: dict[int, tuple[Mask, MaskKind]] = {}
         self._ids: tuple[int, ...] = ()
+        self._deleted: dict[int, dict[int, tuple[Mask, MaskKind]]] = {}
 
     # -- for tests ---------------------------------------------------------------------------------------------
     def say(self, event: Event) -> None:
@@ -226,6 +229,14 @@ class FakeSession:
         self._propagate(self._position + direction)
         self._show(self._position + direction)
 
+    def replay(self) -> None:
+        self.calls.append(("replay",))
+        self._set_mode(Mode.FROZEN)
+        self._events.append(ReplayChanged(tuple((index, index / 30) for index in self.replay_frames)))
+
+    def retrack(self, index: int | None = None) -> None:
+        self.calls.append(("retrack", index))
+
     def pause(self) -> None:
         self.calls.append(("pause",))
         self._set_mode(Mode.FROZEN)
@@ -245,12 +256,21 @@ class FakeSession:
 
     def delete_object(self, object_id: int) -> None:
         self.calls.append(("delete_object", object_id))
+        self._deleted[object_id] = dict(self._masks)
         for index, (mask, kind) in list(self._masks.items()):
             rest = np.where(mask == object_id, 0, mask).astype(np.uint8)
             if rest.any():
                 self._masks[index] = (rest, kind)
             else:
                 del self._masks[index]
+        self._changed(0, self._position)
+
+    def restore_object(self, object_id: int) -> None:
+        self.calls.append(("restore_object", object_id))
+        for index, (mask, kind) in self._deleted.pop(object_id, {}).items():
+            now, _ = self._masks.get(index, (np.zeros_like(mask), kind))
+            if np.array_equal(now, np.where(mask == object_id, 0, mask)):
+                self._masks[index] = (mask, kind)
         self._changed(0, self._position)
 
     def mask_at(self, index: int) -> tuple[Mask | None, MaskKind]:

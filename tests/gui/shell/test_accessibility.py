@@ -174,3 +174,50 @@ def test_icons_have_no_colour_of_their_own() -> None:
         assert ("currentColor" in text) != (file.name in fixed), file.name
         assert "<script" not in text
         assert "href" not in text
+
+
+def focusable(root: QWidget) -> set[QWidget]:
+    """What Tab shall reach now."""
+    return {
+        widget
+        for widget in root.findChildren(QWidget)
+        if widget.isVisible() and widget.isEnabled() and widget.focusPolicy() & Qt.FocusPolicy.TabFocus
+        and widget.window() is root and widget.focusProxy() is None
+    }  # fmt: skip
+
+
+def tab_walk(root: QWidget, steps: int) -> list[QWidget]:
+    """Where the keyboard goes with Tab, until it comes round."""
+    reached: list[QWidget] = []
+    for _ in range(steps):
+        focus = root.focusWidget()
+        if focus is None or focus in reached:
+            break
+        reached.append(focus)
+        QTest.keyClick(focus, Qt.Key.Key_Tab)
+    return reached
+
+
+def test_tab_reaches_every_control_of_the_window(shell: Any) -> None:
+    shell.open()
+    shell.window.objects.add()
+    shell.window.show_notice(Notice(Severity.ERROR, "Something.", "A way out."))
+    shell.trigger("tour")
+    shell.pump()  # rows appear when the loop runs
+    shell.window.canvas.setFocus()
+    wanted = focusable(shell.window)
+    assert len(wanted) > 10
+    reached = tab_walk(shell.window, 3 * len(wanted))
+    assert {f"{type(w).__name__} {w.accessibleName()}" for w in wanted - set(reached)} == set()
+
+
+def test_tab_goes_through_the_objects_from_top_to_bottom(shell: Any) -> None:
+    shell.open()
+    for _ in range(3):
+        shell.window.objects.add()
+    shell.pump()  # rows appear when the loop runs
+    shell.window.canvas.setFocus()
+    names = [w for w in tab_walk(shell.window, 200) if isinstance(w, QLineEdit)]
+    heights = [w.mapTo(shell.window, w.rect().topLeft()).y() for w in names]
+    assert len(heights) == 3
+    assert heights == sorted(heights)

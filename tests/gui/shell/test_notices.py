@@ -87,3 +87,12 @@ def test_markup_in_a_message_is_shown_as_it_is(shell: Any) -> None:
     shell.session.say(Notice(Severity.ERROR, "<b>file</b>.mp4 is missing."))
     shell.pump()
     assert shell.window.notices.items[0]._message.textFormat() is Qt.TextFormat.PlainText
+
+
+def test_a_notice_leaves_the_keyboard_where_it_is(shell: Any) -> None:
+    shell.open()
+    shell.window.canvas.setFocus()
+    shell.window.show_notice(Notice(Severity.INFO, "Something.", "A way out."))
+    QApplication.processEvents()
+    assert shell.window.isActiveWindow()
+    assert shell.window.canvas.hasFocus()

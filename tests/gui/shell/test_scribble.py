@@ -101,6 +101,21 @@ def test_escape_leaves_nothing_and_backspace_takes_one_stroke_back(scribbling: A
     assert not canvas.edit.mask.any()
 
 
+def test_undo_takes_strokes_back_before_edits(scribbling: Any) -> None:
+    shell, canvas = scribbling, scribbling.window.canvas
+    draw(shell, (20, 20), (40, 30))
+    one = canvas.edit.mask.copy()
+    draw(shell, (60, 40), (70, 50))
+    shell.trigger("undo")
+    np.testing.assert_array_equal(canvas.edit.mask, one)
+    shell.trigger("undo")
+    assert not canvas.busy
+    assert not canvas.edit.mask.any()
+    assert shell.window.objects.ids == (1,)
+    shell.trigger("undo")
+    assert shell.window.objects.ids == ()
+
+
 def test_other_objects_give_way_unless_locked_and_the_own_former_mask_is_replaced(scribbling: Any) -> None:
     shell, canvas, objects = scribbling, scribbling.window.canvas, scribbling.window.objects
     draw(shell, (20, 20), (40, 30))

@@ -22,6 +22,8 @@ def test_choices_survive_a_restart(make_shell: Any, tmp_path: Path) -> None:
     first.trigger("theme_light")
     first.trigger("opacity_75")
     first.window.canvas.set_brush_radius(33)
+    first.window.canvas.set_fill_tolerance(21)
+    first.trigger("pen_pressure")
     first.window.engine_menu.choose_working_size(240)
     first.window.engine_menu.choose_device("cpu")
     first.window.engine_menu.choose_live_rate(15.0)
@@ -37,6 +39,9 @@ def test_choices_survive_a_restart(make_shell: Any, tmp_path: Path) -> None:
     assert window.canvas.overlay_opacity == pytest.approx(0.75)
     assert window.canvas.brush_radius == 33
     assert window.tool_options.brush_value.text() == "66 px"
+    assert window.canvas.fill_tolerance == 21
+    assert not window.actions_table["pen_pressure"].isChecked()
+    assert not window.canvas._pressure_sizes
     assert (window.width(), window.height()) == (781, 655)
     assert window.settings.recent == ["/videos/clip.mp4"]
     assert window.settings.last_folder("export") == str(tmp_path)

@@ -178,6 +178,24 @@ def test_a_sound_warns_when_a_live_object_is_lost(shell: Any) -> None:
     assert sounds == [1]
 
 
+def test_the_sound_warns_of_doubt_too_and_not_of_good_news(shell: Any) -> None:
+    sounds: list[int] = []
+    shell.window.states.beep = lambda: sounds.append(shell.session._position)
+    shell.trigger("lost_sound")
+    shell.open("camera:0")
+    canvas = shell.window.canvas
+    QTest.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=canvas.from_frame(40, 30).toPoint())
+    shell.pump()
+    course = [SURE, UNSURE, UNSURE, SURE, FOUND, SURE, UNSURE, LOST, UNSURE, SURE]
+    shell.session.states_now = {index: {1: state} for index, state in enumerate(course, 1)}
+    shell.session.track()
+    for index in range(1, len(course) + 1):
+        shell.window.states._last_sound = -100.0  # as if some time had passed
+        shell.session.live_frame(index)
+        shell.pump()
+    assert sounds == [2, 7, 8]
+
+
 def test_a_long_list_has_strips_for_the_first_and_the_selected(shell: Any) -> None:
     shell.open()
     for _ in range(9):

@@ -464,6 +464,24 @@ def test_brush_and_opacity_keep_in_step_everywhere(shell: Any) -> None:
     assert not window.canvas.overlay_visible
 
 
+def test_the_fill_tool_has_its_tolerance_where_others_have_the_brush(shell: Any) -> None:
+    shell.open()
+    options, canvas = shell.window.tool_options, shell.window.canvas
+    assert (options.brush.isVisible(), options.tolerance.isVisible()) == (True, False)
+    press(shell, Key.Key_U)
+    assert (options.brush.isVisible(), options.tolerance.isVisible()) == (False, True)
+    before, radius = canvas.fill_tolerance, canvas.brush_radius
+    press(shell, Key.Key_BracketRight)
+    assert canvas.fill_tolerance == before + 2
+    assert canvas.brush_radius == radius
+    assert options.tolerance_value.text() == f"± {before + 2}"
+    options.tolerance.setValue(40)
+    assert canvas.fill_tolerance == shell.window.settings.fill_tolerance == 40
+    press(shell, Key.Key_P)
+    assert (options.brush.isVisible(), options.tolerance.isVisible()) == (True, False)
+    assert options.tolerance.accessibleName() == "Fill tolerance"
+
+
 def test_figures_are_shown(shell: Any) -> None:
     shell.open("camera:0")
     shell.session.stats_now = StatsSnapshot(

@@ -202,6 +202,80 @@ def test_clearing_and_deleting_reach_the_store(app: App, disc_clip: Any) -> None
     assert app.window.objects.ids == (1,)
 
 
+def test_objects_added_at_20_frames_leave_the_first_frame_as_it_was(app: App, disc_clip: Any) -> None:
+    app.open(str(disc_clip.path))
+    app.stroke((70, 50), (80, 60))
+    app.until(lambda: app.bridge.mask_at(0)[1] is MaskKind.KEYFRAME)
+    seed = app.bridge.mask_at(0)[0]
+    assert seed is not None
+    app.key(Key.Key_F)
+    app.until(lambda: app.bridge.mode is Mode.FROZEN and app.shown == len(disc_clip.masks) - 1)
+    for number in range(1, 21):
+        app.window.tracking.go_to(number)
+        app.until(lambda n=number: app.shown == n and app.bridge.mode is Mode.FROZEN)
+        app.key(Key.Key_N)
+        app.stroke((60 + number, 40), (90 - number, 70))  # over what the first object is there
+        app.until(lambda n=number: app.bridge.mask_at(n)[1] is MaskKind.KEYFRAME)
+        mask = app.bridge.mask_at(number)[0]
+        assert mask is not None
+        assert number + 1 in mask
+        np.testing.assert_array_equal(app.bridge.mask_at(0)[0], seed)
+    app.window.tracking.go_to(0)
+    app.until(lambda: app.shown == 0)
+    app.key(Key.Key_N)
+    app.stroke((20, 20), (74, 55))
+    app.until(lambda: app.bridge.mask_at(0)[0] is not None and 22 in app.bridge.mask_at(0)[0])
+    mask = app.bridge.mask_at(0)[0]
+    assert mask is not None
+    np.testing.assert_array_equal(mask[mask != 22], seed[mask != 22])
+    assert app.window.objects.ids == tuple(range(1, 23))
+    for _ in range(2 * 21):  # every stroke and every object but the first
+        app.key(Key.Key_Z, CONTROL)
+        app.until(lambda: app.canvas.item is not None and not app.canvas.edit.waits)
+    app.until(lambda: app.window.objects.ids == (1,))
+    np.testing.assert_array_equal(app.bridge.mask_at(0)[0], seed)
+
+
+def test_a_deleted_object_comes_back_in_tracked_frames(app: App, disc_clip: Any) -> None:
+    app.open(str(disc_clip.path))
+    app.stroke((70, 50), (80, 60))
+    app.key(Key.Key_N)
+    app.stroke((20, 20), (30, 30))
+    app.until(lambda: app.bridge.painted_ids == {1, 2})
+    app.key(Key.Key_F)
+    last = len(disc_clip.masks) - 1
+    app.until(lambda: app.bridge.mode is Mode.FROZEN and app.shown == last)
+    before = {index: app.bridge.mask_at(index) for index in range(last + 1)}
+    app.key(Key.Key_Delete)
+    app.until(lambda: 2 not in app.bridge.painted_ids)
+    assert not np.any(app.bridge.mask_at(last)[0] == 2)
+    app.key(Key.Key_Z, CONTROL)
+    app.until(lambda: app.bridge.painted_ids == {1, 2})
+    for index, (mask, kind) in before.items():
+        now, its_kind = app.bridge.mask_at(index)
+        np.testing.assert_array_equal(now, mask)
+        assert its_kind is kind
+
+
+def test_keeping_a_frame_as_keyframe_is_undone_from_anywhere(app: App, disc_clip: Any) -> None:
+    app.open(str(disc_clip.path))
+    app.stroke((70, 50), (80, 60))
+    app.until(lambda: app.bridge.painted_ids == {1})
+    app.key(Key.Key_Period)
+    app.until(lambda: app.shown == 1 and app.bridge.mask_at(1)[1] is MaskKind.TRACKED)
+    before = app.bridge.mask_at(1)[0]
+    app.key(Key.Key_K)
+    app.until(lambda: app.bridge.mask_at(1)[1] is MaskKind.KEYFRAME)
+    assert app.canvas.edit.undo_text == "Keep as keyframe"
+    app.window.tracking.go_to(0)
+    app.until(lambda: app.shown == 0)
+    app.key(Key.Key_Z, CONTROL)
+    app.until(lambda: app.shown == 1 and app.bridge.mask_at(1)[1] is MaskKind.TRACKED)
+    np.testing.assert_array_equal(app.bridge.mask_at(1)[0], before)
+    app.key(Key.Key_Y, CONTROL)
+    app.until(lambda: app.bridge.mask_at(1)[1] is MaskKind.KEYFRAME)
+
+
 def test_scrubbing_ends_at_the_frame_under_the_pointer(app: App, disc_clip: Any) -> None:
     app.open(str(disc_clip.path))
     line = app.window.timeline

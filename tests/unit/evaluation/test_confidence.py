@@ -70,3 +70,12 @@ def test_an_object_that_goes_away_leaves_no_mask_and_is_found_when_it_is_back() 
     figures = flagging(sightings)
     assert figures.recall > 0.8
     assert figures.precision > 0.7
+
+
+def test_after_three_hundred_frames_of_absence_an_object_is_found_within_fifteen() -> None:
+    tracker = create_tracker(EngineConfig(device="cpu"))
+    sightings = watch(tracker, absence_clip(4, 300, 20, width=192, height=108))
+    assert sum(not s.visible for s in sightings) >= 300
+    after = found_after(sightings)
+    assert after is not None
+    assert after <= 15

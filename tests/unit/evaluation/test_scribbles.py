@@ -76,5 +76,7 @@ def test_the_command_scores_every_frame_that_has_an_object(tmp_path: Path, capsy
     assert min(row["overlap"] for row in report["frames"]) > 0.8
     assert report["mean"] == pytest.approx(np.mean([row["overlap"] for row in report["frames"]]))
     assert "mean IoU" in capsys.readouterr().out.splitlines()[-1]
+    assert main.main([*call, "--box"]) == 0
+    assert float(capsys.readouterr().out.split("mean IoU ")[1][:5]) > 0.8
     assert main.main([*call[:-6], "--frames", "1"]) == 2
     assert "Choose others with --frames" in capsys.readouterr().err

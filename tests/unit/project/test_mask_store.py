@@ -183,6 +183,56 @@ def test_deleting_an_object():
     assert store.object_ids == store.painted_ids == ()
 
 
+def test_a_deleted_object_comes_back_wherever_nothing_was_made_anew():
+    store = MaskStore()
+    store.put_keyframe(0, mask_with(1, 2), [1, 2])
+    store.put_keyframe(5, mask_with(2), [2])
+    tracked(store, 1, 2, 3, mask=mask_with(1, 2))
+    store.put_keyframe(4, mask_with(1), [1])
+    store.remove(4)
+    before = {index: (mask.tobytes(), store.kind(index)) for index, mask in store.snapshot().items()}
+    version = store.keyframe(0).version
+    store.delete_object(2)
+    store.put_tracked(2, encode_mask(mask_with(3)))  # tracked anew meanwhile
+    store.put_keyframe(0, mask_with(1, 3), [3])
+    store.put_keyframe(0, mask_with(1), [3])  # an edit, and its undo
+    change = store.restore_object(2)
+    assert (change.first, change.last) == (0, 5)
+    after = {index: (mask.tobytes(), store.kind(index)) for index, mask in store.snapshot().items()}
+    stale = {index: (mask, S if kind is T else kind) for index, (mask, kind) in before.items()}
+    assert after == {**stale, 2: (mask_with(3).tobytes(), S)}  # the pixels to the byte; the edit made them stale
+    assert store.keyframe(0).version > version  # the tracker has to see it again
+    assert store.put_keyframe(0, mask_with(1, 2), [2]).first is None  # the same once more says nothing
+    assert store.restore_object(2).first is None
+
+
+def test_a_pin_can_be_taken_back():
+    store = MaskStore()
+    store.put_keyframe(0, mask_with(1), [1])
+    store.put_tracked(3, encode_mask(mask_with(1)), {1: 0.7})
+    assert store.unpin(3).first is None
+    store.put_keyframe(3, mask_with(1), [1])
+    assert store.kind(3) is K
+    assert store.unpin(3).keyframes_gone == (3,)
+    assert store.kind(3) is T
+    assert store.confidence(3) == {1: 0.7}
+    store.put_keyframe(3, mask_with(1), [1])
+    store.put_keyframe(3, mask_with(1, 2), [2])  # painted on since
+    assert store.unpin(3).first is None
+    assert store.unpin(0).first is None
+    assert store.kinds() == {0: K, 3: K}
+
+
+def test_an_id_that_is_used_again_brings_nothing_back():
+    store = MaskStore()
+    store.put_keyframe(0, mask_with(1, 2), [1, 2])
+    tracked(store, 1, mask=mask_with(1, 2))
+    store.delete_object(2)
+    store.put_keyframe(3, mask_with(2), [2])
+    assert store.restore_object(2).first is None
+    assert np.array_equal(store.get(1)[0], mask_with(1))
+
+
 def test_dropping_tracked_masks_keeps_keyframes():
     store = MaskStore()
     store.put_keyframe(0, mask_with(1), [1])
@@ -227,13 +277,15 @@ edits = st.one_of(
     st.tuples(st.just("tracked"), st.integers(0, 9), st.sets(st.integers(1, 3))),
     st.tuples(st.just("remove"), st.integers(0, 9), st.just(set())),
     st.tuples(st.just("delete"), st.integers(1, 3), st.just(set())),
+    st.tuples(st.just("restore"), st.integers(1, 3), st.just(set())),
+    st.tuples(st.just("unpin"), st.integers(0, 9), st.just(set())),
 )
 
 
 @settings(max_examples=60)
 @given(st.lists(edits, max_size=25))
 def test_counts_agree_with_the_contents_after_any_edits(steps):
-    store = MaskStore()
+    store = MaskStore(limit=6)
     for what, number, ids in steps:
         if what == "key":
             store.put_keyframe(number, mask_with(*ids), ids)
@@ -241,6 +293,10 @@ def test_counts_agree_with_the_contents_after_any_edits(steps):
             store.put_tracked(number, encode_mask(mask_with(*ids)))
         elif what == "remove":
             store.remove(number)
+        elif what == "restore":
+            store.restore_object(number)
+        elif what == "unpin":
+            store.unpin(number)
         else:
             store.delete_object(number)
     masks = dict(store.snapshot())
