@@ -23,7 +23,7 @@ STYLES = ("fill", "outline", "pattern")
 VIEWS = ("overlay", "matte", "black", "white", "green", "checker", "blur")
 
 _PERIOD = 48  # every pattern repeats after so many pixels in both directions
-_SPACINGS = (6, 12, 8, 16)
+_SPACINGS = (8, 12, 6, 24)  # an even number of each in a period
 _KINDS = 8
 PATTERNS = _KINDS * len(_SPACINGS)  # object 33 has the pattern of object 1 again
 _SHADOW = 0.55  # how much darker it is beside a line, so that it shows on a picture of its own colour
@@ -54,10 +54,10 @@ def _lines() -> Pixels32:
             falling < 2,
             near_y < 2,
             near_x < 2,
-            (near_x - gap // 2) ** 2 + (near_y - gap // 2) ** 2 <= 3,  # dots
+            (near_x - gap // 2) ** 2 + (near_y - gap // 2) ** 2 <= gap**2 // 16,  # dots
             (near_x < 1) | (near_y < 1),  # a grid
             (rising < 1) | (falling < 1),  # a grid of diamonds
-            (near_y < 2) & (x // gap + y // gap) % 2 == 0,  # dashes, as bricks
+            (near_y < 2) & ((x // gap + y // gap) % 2 == 0),  # dashes, as bricks
         )[number % _KINDS]
         planes |= on.astype(np.uint32) << number
     return planes

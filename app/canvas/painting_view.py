@@ -55,6 +55,7 @@ class PaintingView(FrameView):
         self._pointer: QPointF | None = None
         self._erasing = False
         self._was_busy = False
+        self._nothing_yet = False  # on the frame when the tool was put down
         self._hint = ""
         self._edit.region_changed.connect(self._on_region_changed)
         self._edit.frame_changed.connect(self._on_edit_frame_changed)
@@ -99,7 +100,7 @@ class PaintingView(FrameView):
 
     def shown_style(self) -> OverlayStyle:
         # Nor to paint the first mask of a frame into the dark: the matte and the cut-outs begin when it is there.
-        if self.busy and (not self._overlay_visible or (self._item is not None and self._item.mask is None)):
+        if self.busy and (not self._overlay_visible or self._nothing_yet):
             return replace(self._style, view="overlay")
         return self._style
 
@@ -169,6 +170,7 @@ class PaintingView(FrameView):
             return False
         if not self._edits_shown_frame:
             self._edit.begin_frame(self._item.frame, self._item.mask)
+        self._nothing_yet = not self._edit.mask.any()
         return True
 
     @property

@@ -40,6 +40,7 @@ def painted(shell: Any) -> Any:
     mask = np.zeros(item.frame.rgb.shape[:2], np.uint8)
     mask[20:40, 30:50] = 1
     shell.session.set_mask(item.frame, mask, (1,))
+    shell.session.seek(0)
     shell.pump()
     return shell
 
