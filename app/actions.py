@@ -99,6 +99,33 @@ def _opacities() -> tuple[ActionSpec, ...]:
     )
 
 
+def _styles() -> tuple[ActionSpec, ...]:
+    rows = (
+        ("fill", "&Fill", "Tint the objects in their colours"),
+        ("outline", "&Outline", "Draw the outlines of the objects only"),
+        ("pattern", "&Pattern", "Hatch every object differently, to tell them apart without colours"),
+    )
+    return tuple(
+        ActionSpec(f"style_{name}", text, (), tip, "View/Overlay style", "", True, "style") for name, text, tip in rows
+    )
+
+
+def _views() -> tuple[ActionSpec, ...]:
+    rows = (
+        ("overlay", "&Overlay", "See the picture with the mask over it"),
+        ("matte", "&Matte", "See the objects white on black"),
+        ("black", "Cut-out on &black", "See the objects alone, on black"),
+        ("white", "Cut-out on &white", "See the objects alone, on white"),
+        ("green", "Cut-out on &green", "See the objects alone, on the green of a studio"),
+        ("checker", "Cut-out on &checks", "See the objects alone, on checks as for transparency"),
+        ("blur", "B&lurred background", "See the objects sharp in the blurred picture"),
+    )
+    return tuple(
+        ActionSpec(f"view_{name}", text, (f"Alt+{number}",), tip, "View/Live view", "", True, "view")
+        for number, (name, text, tip) in enumerate(rows, 1)
+    )
+
+
 TABLE: tuple[ActionSpec | MenuSlot, ...] = (
     ActionSpec("open_video", "&Open video…", ("Ctrl+O",), "Open a video file", "File", "open"),
     ActionSpec("open_folder", "Open &folder…", ("Ctrl+U",), "Open a folder of numbered pictures", "File", "folder"),
@@ -288,6 +315,19 @@ TABLE: tuple[ActionSpec | MenuSlot, ...] = (
         "hide_overlay", "&Hide overlay", ("H",), "See the picture without its mask", "View", "eye", True, section=1
     ),
     MenuSlot("opacity", "Overlay o&pacity", "View", section=1),
+    MenuSlot("overlay_style", "Overlay &style", "View", section=1),
+    *_styles(),
+    ActionSpec("style_next", "&Next style", ("L",), "Fill, outline, pattern in turn", "View/Overlay style", section=1),
+    MenuSlot("live_view", "Live &view", "View", section=1),
+    *_views(),
+    ActionSpec(
+        "view_next",
+        "&Next view",
+        ("V",),
+        "The overlay, the matte and the cut-outs in turn",
+        "View/Live view",
+        section=1,
+    ),
     ActionSpec(
         "explain",
         "&Why this label?",

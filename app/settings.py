@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PyQt6.QtCore import QByteArray, QSettings
 
+from app.canvas.overlay_styles import STYLES, VIEWS
 from app.i18n import LANGUAGES
 from engine.export.formats import DEFAULT_FORMAT, FORMATS
 
@@ -102,6 +103,26 @@ class Settings:
     @overlay_opacity.setter
     def overlay_opacity(self, value: float) -> None:
         self._store.setValue("view/opacity", value)
+
+    @property
+    def overlay_style(self) -> str:
+        """One of `overlay_styles.STYLES`."""
+        value = self._text("view/overlay_style", STYLES[0])
+        return value if value in STYLES else STYLES[0]
+
+    @overlay_style.setter
+    def overlay_style(self, value: str) -> None:
+        self._store.setValue("view/overlay_style", value)
+
+    @property
+    def live_view(self) -> str:
+        """One of `overlay_styles.VIEWS`."""
+        value = self._text("view/live_view", VIEWS[0])
+        return value if value in VIEWS else VIEWS[0]
+
+    @live_view.setter
+    def live_view(self, value: str) -> None:
+        self._store.setValue("view/live_view", value)
 
     @property
     def thumbnails(self) -> bool:

@@ -15,8 +15,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from app.canvas.overlay_styles import draw_view, hatch, strength
 from app.canvas.viewport import Viewport
 from app.painting.raster import Rect
+from engine.export.looks import blurred
 from engine.types import Mask, Rgb
 
 Pixels32 = NDArray[np.uint32]
@@ -36,19 +38,25 @@ WORKERS = min(4, os.cpu_count() or 1)
 
 @dataclass(frozen=True, eq=False)
 class OverlayStyle:
-    """How ids become colours.
+    """How ids become colours, or what is left of the picture.
 
     Attributes:
         colors: 256 x 3 uint8 RGB by id.
         shown: 256 uint8; `shown[id]` is the id, or 0 where the object is hidden.
-        opacity: 0..1 of the colour over the frame. Outlines are solid at any opacity.
+        opacity: 0..1 of the colour over the frame. Outlines are solid at any opacity, but in the style "outline".
         line: width of the outline in device pixels, 0 for none.
+        style: one of `overlay_styles.STYLES`.
+        view: one of `overlay_styles.VIEWS`; all but "overlay" have neither colours nor outlines.
+        scale: device pixels per pixel of patterns and checks.
     """
 
     colors: NDArray[np.uint8]
     shown: NDArray[np.uint8]
     opacity: float = 0.5
     line: int = 1
+    style: str = "fill"
+    view: str = "overlay"
+    scale: int = 1
     packed: Pixels32 = field(init=False)
 
     def __post_init__(self) -> None:
@@ -62,6 +70,13 @@ class FrameImage:
     def __init__(self, rgb: Rgb) -> None:
         self._halvings: list[NDArray[np.uint8]] = [rgb]
         self._levels: dict[int, Bgra] = {}
+        self._blurred: FrameImage | None = None
+
+    def blurred(self) -> FrameImage:
+        """The same frame out of focus, made when first needed."""
+        if self._blurred is None:
+            self._blurred = FrameImage(blurred(self._halvings[0]))
+        return self._blurred
 
     def level(self, zoom: float) -> Bgra:
         """The smallest halving that still has a pixel for every view pixel at this zoom (always one at zoom >= 1)."""
@@ -120,13 +135,17 @@ def compose(
     def draw(top: int) -> None:
         band = Rect(inside.x, top, inside.width, min(step, inside.y + inside.height - top))
         picture = _sample_frame(image, viewport, band)
+        if mask is not None and style.view != "overlay":
+            ids = _bytes(cv2.LUT(_sample_ids(mask, viewport, band), style.shown))
+            behind = _sample_frame(image.blurred(), viewport, band) if style.view == "blur" else None
+            draw_view(picture, ids, band, viewport, style.view, style.scale, behind)
         if viewport.zoom >= GRID_FROM:
             _draw_grid(picture, viewport, band)
-        if mask is not None:
+        if mask is not None and style.view == "overlay":
             # Outlines look `line` pixels around, so sample a little more than asked.
             wide = band.grown(style.line).intersected(area) or band
             ids = _bytes(cv2.LUT(_sample_ids(mask, viewport, wide), style.shown))
-            _draw_overlay(picture, ids, wide, band, style)
+            _draw_overlay(picture, ids, wide, band, viewport, style)
         target[band.slices] = picture.view(np.uint32)[..., 0]
 
     tops = range(inside.y, inside.y + inside.height, step)
@@ -135,6 +154,8 @@ def compose(
             draw(top)
         return
     image.level(viewport.zoom)  # made once, before several ask for it
+    if mask is not None and style.view == "blur":
+        image.blurred().level(viewport.zoom)
     with ThreadPoolExecutor(WORKERS) as pool:
         list(pool.map(draw, tops))
 
@@ -201,7 +222,7 @@ def _draw_grid(picture: Bgra, viewport: Viewport, block: Rect) -> None:
     picture[:, on_column] = cv2.LUT(picture[:, on_column], _GRID_LUT) if on_column.size else picture[:, on_column]
 
 
-def _draw_overlay(picture: Bgra, ids: Mask, wide: Rect, block: Rect, style: OverlayStyle) -> None:
+def _draw_overlay(picture: Bgra, ids: Mask, wide: Rect, block: Rect, viewport: Viewport, style: OverlayStyle) -> None:
     """Blend the colours of `ids` (sampled on `wide`) into `picture` (of `block`), and draw the outlines."""
     x, y, width, height = cv2.boundingRect(ids)
     if width == 0:
@@ -212,8 +233,11 @@ def _draw_overlay(picture: Bgra, ids: Mask, wide: Rect, block: Rect, style: Over
         return
     part, inner = picture[work.within(block)], ids[work.within(wide)]
     color = np.take(style.packed, inner)[..., None].view(np.uint8)
-    blended = cv2.addWeighted(part, 1 - style.opacity, color, style.opacity, 0)
-    cv2.copyTo(blended, inner, part)
+    if style.style == "pattern":
+        hatch(part, inner, color, work, viewport, style.opacity, style.scale)
+    elif style.style == "fill":
+        blended = cv2.addWeighted(part, 1 - style.opacity, color, style.opacity, 0)
+        cv2.copyTo(blended, inner, part)
     if style.line == 0:
         return
     # The highest and lowest id around each pixel; where they differ there is a border. OpenCV's default border value
@@ -226,9 +250,11 @@ def _draw_overlay(picture: Bgra, ids: Mask, wide: Rect, block: Rect, style: Over
     cut = work.within(around)
     high, low = cv2.dilate(near, cross)[cut], cv2.erode(near, cross)[cut]
     border = cv2.compare(high, low, cv2.CMP_NE)
-    cv2.copyTo(color, cv2.min(border, inner), part)
+    firm = strength(style.opacity) if style.style == "outline" else 1.0  # there is nothing else that could be fainter
+    line = color if firm == 1.0 else cv2.addWeighted(part, 1 - firm, color, firm, 0)
+    cv2.copyTo(line, cv2.min(border, inner), part)
     outer = np.where(inner == 0, border, 0).astype(np.uint8)
-    cv2.copyTo(cv2.convertScaleAbs(part, alpha=1 - OUTER_LINE_STRENGTH), outer, part)
+    cv2.copyTo(cv2.convertScaleAbs(part, alpha=1 - OUTER_LINE_STRENGTH * firm), outer, part)
 
 
 def _bytes(array: NDArray[np.generic]) -> NDArray[np.uint8]:

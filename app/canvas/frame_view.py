@@ -11,6 +11,7 @@ from PyQt6.QtGui import QColor, QPainter, QPaintEvent, QPalette, QResizeEvent
 from PyQt6.QtWidgets import QSizePolicy, QWidget
 
 from app.canvas import compositor
+from app.canvas.overlay_styles import STYLES, VIEWS
 from app.canvas.view_buffer import ViewBuffer
 from app.canvas.viewport import Viewport
 from app.painting.raster import Rect
@@ -38,6 +39,7 @@ class FrameView(QWidget):
         self._viewport = Viewport()
         self._buffer = ViewBuffer()
         self._opacity = 0.5
+        self._overlay_style, self._live_view = "fill", "overlay"
         self._overlay_visible = True
         self._background: QColor | None = None
         self._style = self._make_style()
@@ -53,6 +55,10 @@ class FrameView(QWidget):
     def shown_mask(self) -> Mask | None:
         """The H x W ids to lay over the frame now, None for none."""
         return None
+
+    def shown_style(self) -> compositor.OverlayStyle:
+        """How that mask is shown now."""
+        return self._style
 
     def paint_over(self, painter: QPainter) -> None:
         """Draw on top of the picture, in widget coordinates."""
@@ -94,8 +100,38 @@ class FrameView(QWidget):
         return self._opacity
 
     def set_overlay_opacity(self, opacity: float) -> None:
-        """0..1; outlines stay solid at any opacity."""
+        """0..1; the outline of a fill stays solid at any opacity."""
         self._opacity = min(max(float(opacity), 0.0), 1.0)
+        self._on_objects_changed()
+
+    @property
+    def overlay_style(self) -> str:
+        return self._overlay_style
+
+    def set_overlay_style(self, style: str) -> None:
+        """One of `overlay_styles.STYLES`: how the overlay marks objects.
+
+        Raises:
+            ValueError: there is no such style.
+        """
+        if style not in STYLES:
+            raise ValueError(f"no overlay style {style!r}; there are {', '.join(STYLES)}")
+        self._overlay_style = style
+        self._on_objects_changed()
+
+    @property
+    def live_view(self) -> str:
+        return self._live_view
+
+    def set_live_view(self, view: str) -> None:
+        """One of `overlay_styles.VIEWS`: the overlay, the matte or a cut-out. A frame without a mask shows as it is.
+
+        Raises:
+            ValueError: there is no such view.
+        """
+        if view not in VIEWS:
+            raise ValueError(f"no view {view!r}; there are {', '.join(VIEWS)}")
+        self._live_view = view
         self._on_objects_changed()
 
     @property
@@ -122,7 +158,10 @@ class FrameView(QWidget):
             colors[item.id] = item.color
             if not item.visible:
                 shown[item.id] = 0
-        return compositor.OverlayStyle(colors, shown, self._opacity, line=max(1, round(self.devicePixelRatioF())))
+        scale = max(1, round(self.devicePixelRatioF()))
+        style = self._overlay_style
+        line = 2 * scale if style == "outline" else scale
+        return compositor.OverlayStyle(colors, shown, self._opacity, line, style, self._live_view, scale)
 
     # -- zoom --------------------------------------------------------------------------------------------------
     @property
@@ -204,7 +243,8 @@ class FrameView(QWidget):
         if self._image is None:
             target[block.slices] = color
         else:
-            compositor.compose(target, block, self._viewport, self._image, self.shown_mask(), self._style, color)
+            mask, style = self.shown_mask(), self.shown_style()
+            compositor.compose(target, block, self._viewport, self._image, mask, style, color)
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802
         self._fit_buffer()

@@ -11,6 +11,7 @@ from PyQt6.QtGui import QPainter
 from PyQt6.QtWidgets import QWidget
 
 from app.canvas import brush_ring
+from app.canvas.compositor import OverlayStyle
 from app.canvas.frame_view import FrameView
 from app.painting.edit import EditModel
 from app.painting.raster import Rect
@@ -54,6 +55,7 @@ class PaintingView(FrameView):
         self._pointer: QPointF | None = None
         self._erasing = False
         self._was_busy = False
+        self._nothing_yet = False  # on the frame when the tool was put down
         self._hint = ""
         self._edit.region_changed.connect(self._on_region_changed)
         self._edit.frame_changed.connect(self._on_edit_frame_changed)
@@ -96,6 +98,12 @@ class PaintingView(FrameView):
         # Nobody wants to paint blind: the overlay shows while a tool is at work even when it is switched off.
         return self.displayed_mask if self._overlay_visible or self.busy else None
 
+    def shown_style(self) -> OverlayStyle:
+        # Nor to paint the first mask of a frame into the dark: the matte and the cut-outs begin when it is there.
+        if self.busy and (not self._overlay_visible or self._nothing_yet):
+            return replace(self._style, view="overlay")
+        return self._style
+
     def _show(self, item: DisplayItem) -> None:
         former = self._item
         new_source = former is None or former.generation != item.generation
@@ -134,7 +142,10 @@ class PaintingView(FrameView):
             self.show_frame(frame)
 
     def _on_region_changed(self, rect: QRect) -> None:
-        if self._edits_shown_frame:
+        if self._edits_shown_frame and self._item is not None:
+            if self._item.mask is None and self._live_view != "overlay" and not self.busy:
+                self.redraw()  # its first mask: what lies around it changes, too
+                return
             self.redraw(Rect(rect.x(), rect.y(), rect.width(), rect.height()))
 
     def _on_object_removed(self) -> None:
@@ -159,6 +170,7 @@ class PaintingView(FrameView):
             return False
         if not self._edits_shown_frame:
             self._edit.begin_frame(self._item.frame, self._item.mask)
+        self._nothing_yet = not self._edit.mask.any()
         return True
 
     @property
@@ -224,7 +236,7 @@ class PaintingView(FrameView):
         if self.busy != self._was_busy:
             self._was_busy = self.busy
             self._tell_hint()
-            if not self._overlay_visible:
+            if not self._overlay_visible or self._live_view != "overlay":
                 self.redraw()
         if not self._tool.brush:
             self.update()

@@ -10,6 +10,7 @@ from PyQt6.QtWidgets import QMainWindow
 
 from app.actions import ACTIONS, Actions
 from app.canvas.canvas import Canvas
+from app.canvas.overlay_styles import STYLES, VIEWS
 from app.i18n import LANGUAGES, translate
 from app.icons import make_icon
 from app.panels.object_dock import ObjectDock
@@ -19,6 +20,11 @@ from app.theme import Theme, ThemeManager
 from engine.runtime.messages import Notice, Severity
 
 _OPACITY_STEP = 0.1
+
+
+def _after(name: str, names: tuple[str, ...]) -> str:
+    """The next one, after the last one the first."""
+    return names[(names.index(name) + 1) % len(names)]
 
 
 class LooksController(QObject):
@@ -52,6 +58,10 @@ class LooksController(QObject):
         canvas.set_brush_radius(settings.brush_radius)
         options.show_brush_radius(canvas.brush_radius)
         self.set_opacity(settings.overlay_opacity)
+        canvas.set_overlay_style(settings.overlay_style)
+        actions[f"style_{settings.overlay_style}"].setChecked(True)
+        canvas.set_live_view(settings.live_view)
+        actions[f"view_{settings.live_view}"].setChecked(True)
         canvas.tool_changed.connect(options.show_tool)
         options.show_tool(canvas.tool)
         canvas.set_fill_tolerance(settings.fill_tolerance)
@@ -74,6 +84,12 @@ class LooksController(QObject):
         on("opacity_more", lambda: self.set_opacity(canvas.overlay_opacity + _OPACITY_STEP))
         for percent in (25, 50, 75, 100):
             on(f"opacity_{percent}", partial(self.set_opacity, percent / 100))
+        for style in STYLES:
+            on(f"style_{style}", partial(self.choose_style, style))
+        on("style_next", lambda: self.choose_style(_after(canvas.overlay_style, STYLES)))
+        for view in VIEWS:
+            on(f"view_{view}", partial(self.choose_view, view))
+        on("view_next", lambda: self.choose_view(_after(canvas.live_view, VIEWS)))
         for choice in THEMES:
             on(f"theme_{choice}", partial(self.choose_theme, choice))
         self._actions.on_switch("show_objects", self._dock.setVisible)
@@ -114,6 +130,21 @@ class LooksController(QObject):
         self._settings.overlay_opacity = opacity
         self._canvas.set_overlay_opacity(opacity)
         self._options.show_opacity(opacity)
+
+    def choose_style(self, style: str) -> None:
+        """Show the overlay in this style, also where it was hidden or another view was on."""
+        self._settings.overlay_style = style
+        self._canvas.set_overlay_style(style)
+        self._actions[f"style_{style}"].setChecked(True)
+        self.choose_view("overlay")
+
+    def choose_view(self, view: str) -> None:
+        """Show the overlay, the matte or a cut-out, also where they were hidden."""
+        self._settings.live_view = view
+        self._canvas.set_live_view(view)
+        self._actions[f"view_{view}"].setChecked(True)
+        self._actions["hide_overlay"].setChecked(False)
+        self._canvas.set_overlay_visible(True)
 
     def _on_brush_radius(self, radius: int) -> None:
         self._settings.brush_radius = radius

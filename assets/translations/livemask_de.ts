@@ -2893,6 +2893,10 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
         <translation>&amp;Datei</translation>
     </message>
     <message>
+        <source>&amp;Fill</source>
+        <translation>&amp;Füllung</translation>
+    </message>
+    <message>
         <source>&amp;First steps</source>
         <translation>&amp;Erste Schritte</translation>
     </message>
@@ -2933,6 +2937,10 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
         <translation>Ver&amp;größern</translation>
     </message>
     <message>
+        <source>&amp;Matte</source>
+        <translation>&amp;Matte</translation>
+    </message>
+    <message>
         <source>&amp;Model</source>
         <translation>&amp;Modell</translation>
     </message>
@@ -2953,6 +2961,14 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
         <translation>&amp;Nächstes Bild</translation>
     </message>
     <message>
+        <source>&amp;Next style</source>
+        <translation>&amp;Nächster Stil</translation>
+    </message>
+    <message>
+        <source>&amp;Next view</source>
+        <translation>&amp;Nächste Ansicht</translation>
+    </message>
+    <message>
         <source>&amp;ONNX Runtime</source>
         <translation>&amp;ONNX Runtime</translation>
     </message>
@@ -2965,12 +2981,24 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
         <translation>&amp;Video öffnen…</translation>
     </message>
     <message>
+        <source>&amp;Outline</source>
+        <translation>&amp;Umriss</translation>
+    </message>
+    <message>
+        <source>&amp;Overlay</source>
+        <translation>&amp;Überlagerung</translation>
+    </message>
+    <message>
         <source>&amp;Paint</source>
         <translation>&amp;Malen</translation>
     </message>
     <message>
         <source>&amp;Paste mask</source>
         <translation>Maske ein&amp;fügen</translation>
+    </message>
+    <message>
+        <source>&amp;Pattern</source>
+        <translation>&amp;Muster</translation>
     </message>
     <message>
         <source>&amp;Play without tracking</source>
@@ -3129,6 +3157,10 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
         <translation>Wie das Video</translation>
     </message>
     <message>
+        <source>B&amp;lurred background</source>
+        <translation>&amp;Unscharfer Hintergrund</translation>
+    </message>
+    <message>
         <source>Background</source>
         <translation>Hintergrund</translation>
     </message>
@@ -3209,6 +3241,22 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
         <translation>Strg + Mausrad auf der Zeitleiste</translation>
     </message>
     <message>
+        <source>Cut-out on &amp;black</source>
+        <translation>Freigestellt auf &amp;Schwarz</translation>
+    </message>
+    <message>
+        <source>Cut-out on &amp;checks</source>
+        <translation>Freigestellt auf &amp;Karos</translation>
+    </message>
+    <message>
+        <source>Cut-out on &amp;green</source>
+        <translation>Freigestellt auf &amp;Grün</translation>
+    </message>
+    <message>
+        <source>Cut-out on &amp;white</source>
+        <translation>Freigestellt auf &amp;Weiß</translation>
+    </message>
+    <message>
         <source>Cut-outs with transparency</source>
         <translation>Freisteller mit Transparenz</translation>
     </message>
@@ -3247,6 +3295,10 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
     <message>
         <source>Drag on the time line</source>
         <translation>Auf der Zeitleiste ziehen</translation>
+    </message>
+    <message>
+        <source>Draw the outlines of the objects only</source>
+        <translation>Nur die Umrisse der Objekte zeichnen</translation>
     </message>
     <message>
         <source>Drop on the window</source>
@@ -3297,6 +3349,10 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
         <translation>Die einfarbige Fläche unter dem Zeiger füllen; mit Umschalt den ganzen Umriss</translation>
     </message>
     <message>
+        <source>Fill, outline, pattern in turn</source>
+        <translation>Reihum Füllung, Umriss, Muster</translation>
+    </message>
+    <message>
         <source>Follow the system's language</source>
         <translation>Der Sprache des Systems folgen</translation>
     </message>
@@ -3339,6 +3395,10 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
     <message>
         <source>Green screen</source>
         <translation>Grüner Hintergrund</translation>
+    </message>
+    <message>
+        <source>Hatch every object differently, to tell them apart without colours</source>
+        <translation>Jedes Objekt anders schraffieren, damit sie sich auch ohne Farben unterscheiden</translation>
     </message>
     <message>
         <source>High</source>
@@ -3403,6 +3463,10 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
     <message>
         <source>Light window</source>
         <translation>Helles Fenster</translation>
+    </message>
+    <message>
+        <source>Live &amp;view</source>
+        <translation>Live-Ans&amp;icht</translation>
     </message>
     <message>
         <source>Magnify it; the wheel alone and the middle button move it</source>
@@ -3585,6 +3649,10 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
         <translation>Überlagerung</translation>
     </message>
     <message>
+        <source>Overlay &amp;style</source>
+        <translation>&amp;Stil der Maske</translation>
+    </message>
+    <message>
         <source>Overlay o&amp;pacity</source>
         <translation>&amp;Deckkraft der Maske</translation>
     </message>
@@ -3731,6 +3799,34 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
     <message>
         <source>See the last seconds of a live picture again, and correct them</source>
         <translation>Die letzten Sekunden eines Live-Bildes noch einmal ansehen und korrigieren</translation>
+    </message>
+    <message>
+        <source>See the objects alone, on black</source>
+        <translation>Nur die Objekte sehen, auf Schwarz</translation>
+    </message>
+    <message>
+        <source>See the objects alone, on checks as for transparency</source>
+        <translation>Nur die Objekte sehen, auf Karos wie für Transparenz</translation>
+    </message>
+    <message>
+        <source>See the objects alone, on the green of a studio</source>
+        <translation>Nur die Objekte sehen, auf Studiogrün</translation>
+    </message>
+    <message>
+        <source>See the objects alone, on white</source>
+        <translation>Nur die Objekte sehen, auf Weiß</translation>
+    </message>
+    <message>
+        <source>See the objects sharp in the blurred picture</source>
+        <translation>Die Objekte scharf im unscharfen Bild sehen</translation>
+    </message>
+    <message>
+        <source>See the objects white on black</source>
+        <translation>Die Objekte weiß auf schwarz sehen</translation>
+    </message>
+    <message>
+        <source>See the picture with the mask over it</source>
+        <translation>Das Bild mit der Maske darüber sehen</translation>
     </message>
     <message>
         <source>See the picture without its mask</source>
@@ -3929,12 +4025,20 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
         <translation>Die Objekte vor Grün, Schwarz, Weiß oder der unscharfen Szene.</translation>
     </message>
     <message>
+        <source>The overlay, the matte and the cut-outs in turn</source>
+        <translation>Reihum Überlagerung, Matte und Freistellungen</translation>
+    </message>
+    <message>
         <source>The video with the masks drawn over it, H.264, plays everywhere.</source>
         <translation>Das Video mit den Masken darüber, H.264, läuft überall.</translation>
     </message>
     <message>
         <source>Time li&amp;ne</source>
         <translation>Zeit&amp;leiste</translation>
+    </message>
+    <message>
+        <source>Tint the objects in their colours</source>
+        <translation>Objekte in ihren Farben tönen</translation>
     </message>
     <message>
         <source>To import into a CVAT task of the same video (Upload annotations).</source>

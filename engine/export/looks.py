@@ -20,7 +20,7 @@ Options = Mapping[str, Value]
 Palette = NDArray[np.uint8]
 Look = Callable[[Rgb, Mask, Options, Palette], Picture]
 
-_PLAIN = {"green": (0, 177, 64), "black": (0, 0, 0), "white": (255, 255, 255)}  # the green of chroma key cloth
+PLAIN = {"green": (0, 177, 64), "black": (0, 0, 0), "white": (255, 255, 255)}  # the green of chroma key cloth
 _BLUR = 1 / 40  # sigma of the blurred scene, of the height
 _SPILL = 8  # pixels of the frame kept around a cut-out: the encoder blends colours of neighbouring pixels
 
@@ -43,12 +43,12 @@ def overlay(rgb: Rgb, mask: Mask, options: Options, palette: Palette) -> Picture
 
 def background(rgb: Rgb, mask: Mask, options: Options, palette: Palette) -> Picture:
     name = str(options["background"])
-    behind = _blurred(rgb) if name == "blur" else np.broadcast_to(np.array(_PLAIN[name], np.uint8), rgb.shape)
+    behind = blurred(rgb) if name == "blur" else np.broadcast_to(np.array(PLAIN[name], np.uint8), rgb.shape)
     alpha = alpha_of(mask, int(options.get("feather", 0)))[..., None].astype(np.uint16)
     return ((rgb * alpha + behind * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
-def _blurred(rgb: Rgb) -> Rgb:
+def blurred(rgb: Rgb) -> Rgb:
     """A wide blur, computed small: it looks the same and takes a fraction of the time."""
     height, width = rgb.shape[:2]
     factor = max(1, round(height * _BLUR / 4))
