@@ -246,6 +246,16 @@ class Session:
         self._editing.restore_object(object_id)
         self._keeper.poke()
 
+    def merge_objects(self, object_id: int, into: int) -> None:
+        """Make one object a part of another in memory, keyframes and every stored mask."""
+        self._editing.merge_objects(object_id, into)
+        self._keeper.poke()
+
+    def part_objects(self, object_id: int) -> None:
+        """Undo of `merge_objects`: its pixels come back wherever no mask was made anew since. Ends a tracking run."""
+        self._editing.part_objects(object_id)
+        self._keeper.poke()
+
     def mask_at(self, index: int) -> tuple[Mask | None, MaskKind]:
         """The stored mask of a frame (a copy-free read-only array) and its kind. Cheap: decompresses one mask."""
         return self._core.store.get(index)
