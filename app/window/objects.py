@@ -41,14 +41,14 @@ class ObjectsController(QObject):
             return
         menu = self._menu(translate("ObjectsController", "Merge {name} into").format(name=selected.name))
         menu.addSection(menu.accessibleName())
-        for number, item in enumerate(other for other in self._objects.items if other is not selected):
-            mnemonic = f"&{number + 1} " if number < 9 else ""
+        for place, item in enumerate(self._objects.items):
+            if item is selected:
+                continue
+            mnemonic = f"&{(place + 1) % 10} " if place < 10 else ""  # the key that selects it
             entry = menu.addAction(swatch(item.color), mnemonic + item.name.replace("&", "&&"))
             if entry is not None:
                 entry.triggered.connect(partial(self._merge, selected.id, item.id))
-                if number == 0:
-                    menu.setActiveAction(entry)
-        row = self._dock.row(selected.id)
+        menu.setActiveAction(next(entry for entry in menu.actions() if not entry.isSeparator()))
         window = self._dock.window() or self._dock
         place = row.rect().bottomLeft() if row.isVisible() else window.rect().center()
         menu.popup((row if row.isVisible() else window).mapToGlobal(place))

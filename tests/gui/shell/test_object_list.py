@@ -133,8 +133,8 @@ def test_merging_turns_the_pixels_of_every_frame_and_undo_brings_them_back(three
     press(three, Key.Key_2)
     press(three, Key.Key_M, Keys.ControlModifier)
     entries = [entry.text() for entry in menu(three).actions() if not entry.isSeparator()]
-    assert entries == ["&1 Left", "&2 Right"]
-    QTest.keyClick(menu(three), Key.Key_2)
+    assert entries == ["&1 Left", "&3 Right"]
+    QTest.keyClick(menu(three), Key.Key_3)
     three.pump()
     assert three.session.last("merge_objects") == ("merge_objects", 2, 3)
     assert objects.ids == (1, 3)

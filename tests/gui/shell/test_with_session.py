@@ -62,6 +62,10 @@ class CopyingTracker:
         if self._mask is not None:
             self._mask = np.where(self._mask == object_id, 0, self._mask).astype(np.uint8)
 
+    def merge_objects(self, object_id: int, into: int) -> None:
+        if self._mask is not None:
+            self._mask = np.where(self._mask == object_id, into, self._mask).astype(np.uint8)
+
     def forget_keyframe(self, frame_index: int) -> None: ...
 
     def set_live(self, live: bool) -> None: ...
