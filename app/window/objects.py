@@ -49,9 +49,11 @@ class ObjectsController(QObject):
             if entry is not None:
                 entry.triggered.connect(partial(self._merge, selected.id, item.id))
         menu.setActiveAction(next(entry for entry in menu.actions() if not entry.isSeparator()))
-        window = self._dock.window() or self._dock
-        place = row.rect().bottomLeft() if row.isVisible() else window.rect().center()
-        menu.popup((row if row.isVisible() else window).mapToGlobal(place))
+        row = self._dock.row(selected.id)
+        if row.isVisible():
+            menu.popup(row.mapToGlobal(row.rect().bottomLeft()))
+        elif (window := self._dock.window()) is not None:
+            menu.popup(window.mapToGlobal(window.rect().center()))
 
     def _merge(self, object_id: int, into: int, _checked: bool = False) -> None:
         if object_id in self._objects and into in self._objects:
