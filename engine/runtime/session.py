@@ -392,10 +392,12 @@ class Session:
         self._writer.cancel_export()
 
     def start_recording(self, folder: Path, palette: NDArray[np.uint8] | None = None) -> None:
-        """Live: write every further tracked mask as PNG and the overlay as MP4 into `folder` until `stop_recording`.
+        """Live: write every further tracked frame as it came, with its overlay, and its mask into `folder` until
+        `stop_recording`.
 
-        Files: `folder`/masks/00000.png by frame index, `folder`/overlay.mp4 in the colours of `palette` (see
-        `ExportRequest`). ExportProgress events tell the frames written and the end.
+        Files: `folder`/source.mp4, `folder`/overlay.mp4 in the colours of `palette` (see `ExportRequest`) and
+        `folder`/masks/00000.png by frame index; as many frames in each. ExportProgress events tell the
+        frames written and the end.
         """
         with self._core.lock:
             info = self._core.info
