@@ -199,7 +199,25 @@ TABLE: tuple[ActionSpec | MenuSlot, ...] = (
     ActionSpec(
         "delete_object", "&Delete object", ("Delete",), "Remove the selected object from every frame", "Object", "trash"
     ),
+    ActionSpec("merge_object", "&Merge into…", ("Ctrl+M",), "Make the selected object a part of another one", "Object"),
+    ActionSpec(
+        "solo",
+        "&Solo",
+        ("Shift+S",),
+        "Show the selected object alone; once more shows the others again",
+        "Object",
+        "",
+        True,
+    ),
     *_object_slots(),
+    ActionSpec("object_next", "Ne&xt object", ("Ctrl+Down",), "Paint the next object of the list", "Object", section=1),
+    ActionSpec(
+        "object_previous", "&Previous object", ("Ctrl+Up",), "Paint the object before in the list", "Object", section=1
+    ),
+    ActionSpec("object_up", "Move &up", ("Alt+Up",), "Move the selected object up in the list", "Object", section=2),
+    ActionSpec(
+        "object_down", "Move do&wn", ("Alt+Down",), "Move the selected object down in the list", "Object", section=2
+    ),
     ActionSpec(
         "toggle_track",
         "&Track / pause",
@@ -384,7 +402,7 @@ ACTIONS: tuple[ActionSpec, ...] = tuple(entry for entry in TABLE if isinstance(e
 _REPEATING = frozenset(
     ("frame_previous", "frame_next", "frame_back_10", "frame_on_10", "step_forward", "step_backward", "undo", "redo",
      "brush_smaller", "brush_larger", "opacity_less", "opacity_more", "zoom_in", "zoom_out",
-     "timeline_in", "timeline_out")
+     "timeline_in", "timeline_out", "object_next", "object_previous", "object_up", "object_down")
 )  # fmt: skip
 
 MOUSE: tuple[tuple[str, str], ...] = (
@@ -397,6 +415,7 @@ MOUSE: tuple[tuple[str, str], ...] = (
     ("Ctrl + wheel", "Brush size, or tolerance of the fill"),
     ("Enter, Esc, Backspace", "Polygon, lasso, smart scribble: finish, give up, one step back"),
     ("Left, right, Shift + drag", "Smart scribble: inside, outside, a box around the object"),
+    ("Drag in the object list", "Change the order of the objects"),
     ("Drag on the time line", "Go to a frame"),
     ("Ctrl + wheel on the time line", "Magnify it; the wheel alone and the middle button move it"),
     ("Drop on the window", "Open it; a PNG mask is used as mask"),

@@ -237,6 +237,16 @@ class EngineBridge(QObject):
         self._session.restore_object(object_id)
         self._wake()
 
+    def merge_objects(self, object_id: int, into: int) -> None:
+        self._session.merge_objects(object_id, into)
+        if object_id in self._painted:
+            self._painted = (self._painted - {object_id}) | {into}
+        self._wake()
+
+    def part_objects(self, object_id: int) -> None:
+        self._session.part_objects(object_id)
+        self._wake()
+
     def mask_at(self, index: int) -> tuple[Mask | None, MaskKind]:
         return self._session.mask_at(index)
 

@@ -272,6 +272,18 @@ class Tracker:
             self._propagator.bank.clear_column(column)
 
     @torch.inference_mode()
+    def merge_objects(self, object_id: int, into: int) -> None:
+        """Make one object a part of another in every reference (no-op when it is not known)."""
+        column = self._columns.pop(object_id, None)
+        self._presence.forget([object_id, into])  # neither looks as the whole does
+        if column is None:
+            return
+        if into not in self._columns:
+            self._columns[into] = column
+        elif self._propagator is not None:
+            self._propagator.bank.merge_columns(column, self._columns[into])
+
+    @torch.inference_mode()
     def forget_keyframe(self, frame_index: int) -> None:
         """Remove a keyframe from memory (no-op when it is none)."""
         if self._propagator is not None:

@@ -147,7 +147,7 @@ class Canvas(PaintingView):
             )
         elif selected.locked:
             self.stroke_refused.emit(self.tr("“%1” is locked. Unlock it to change it.").replace("%1", selected.name))
-        elif not selected.visible:
+        elif not self._objects.shows(selected):
             self.stroke_refused.emit(self.tr("“%1” is hidden. Show it to change it.").replace("%1", selected.name))
         else:
             return True

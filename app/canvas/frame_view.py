@@ -156,7 +156,7 @@ class FrameView(QWidget):
         colors, shown = palette_array(), np.arange(256, dtype=np.uint8)
         for item in self._objects.items:
             colors[item.id] = item.color
-            if not item.visible:
+            if not self._objects.shows(item):
                 shown[item.id] = 0
         scale = max(1, round(self.devicePixelRatioF()))
         style = self._overlay_style

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 import numpy as np
 from PyQt6.QtCore import QObject, pyqtSignal
 
+from app.i18n import translate
 from app.painting.delta import MaskDelta
 from app.painting.frame_edit import FrameEdit
 from app.painting.history import Entry, History
@@ -51,6 +52,7 @@ class EditModel(FrameEdit):
     def set_objects(self, objects: ObjectList) -> None:
         """Edit with another object list; its undoable changes go into the history from now on."""
         self._objects.edited.disconnect(self._on_objects_edited)
+        self._objects.merged.disconnect(self._on_objects_merged)
         self._objects.set_reserved(tuple)
         self._objects = objects
         self._connect_objects()
@@ -217,7 +219,9 @@ class EditModel(FrameEdit):
         if entry.objects is not None:
             target = entry.objects[0 if step < 0 else 1]
             vanished = frozenset(self._objects.ids) - {item.id for item in target}
-            self._objects.restore(target)
+            if entry.merged is not None:
+                vanished = frozenset(entry.merged)  # `ObjectList.united` and `parted` say it all
+            self._objects.restore(target, entry.merged)
         if entry.steps is not None:
             entry.steps[0 if step < 0 else 1]()
         swapped: dict[int, MaskDelta] = {}
@@ -258,25 +262,36 @@ class EditModel(FrameEdit):
     # -- the object list ---------------------------------------------------------------------------------------
     def _connect_objects(self) -> None:
         self._objects.edited.connect(self._on_objects_edited)
+        self._objects.merged.connect(self._on_objects_merged)
         self._objects.set_reserved(self._history.object_ids)
 
     def _on_objects_edited(self, before: ObjectsSnapshot, after: ObjectsSnapshot, text: str) -> None:
         self.cancel_stroke()
         self._forget_pending()
         gone = {item.id for item in before} - {item.id for item in after}
-        deltas: dict[int, MaskDelta] = {}
-        if gone:
-            for index in self._shelf:
-                shelved = self._shelf.peek(index)
-                if shelved is not None and (found := _without(shelved.unpack(), gone)) is not None:
-                    # `found` leads back; applied to the mask without the object its swap leads there.
-                    deltas[index], _ = self._shelf.swap(index, found)
-            if self._frame is not None and (found := _without(self._mask, gone)) is not None:
-                deltas[self._frame.index], _ = found.swap(self._mask)
-                self._unconfirmed = True
-                self._show_change(found.rect)
-        self._history.push(Entry(text, None, deltas, (before, after)))
+        self._history.push(Entry(text, None, self._turn(gone, 0) if gone else {}, (before, after)))
         self.history_changed.emit()
+
+    def _on_objects_merged(self, before: ObjectsSnapshot, after: ObjectsSnapshot, object_id: int, into: int) -> None:
+        self.cancel_stroke()
+        self._forget_pending()
+        deltas, text = self._turn({object_id}, into), translate("EditModel", "Merge objects")
+        self._history.push(Entry(text, None, deltas, (before, after), (object_id, into)))
+        self.history_changed.emit()
+
+    def _turn(self, object_ids: Collection[int], into: int) -> dict[int, MaskDelta]:
+        """Turn these objects' pixels to `into` in every edited mask: frame -> the delta that leads back."""
+        deltas: dict[int, MaskDelta] = {}
+        for index in self._shelf:
+            shelved = self._shelf.peek(index)
+            if shelved is not None and (found := _turned(shelved.unpack(), object_ids, into)) is not None:
+                # `found` leads back; applied to the mask without the object its swap leads there.
+                deltas[index], _ = self._shelf.swap(index, found)
+        if self._frame is not None and (found := _turned(self._mask, object_ids, into)) is not None:
+            deltas[self._frame.index], _ = found.swap(self._mask)
+            self._unconfirmed = True
+            self._show_change(found.rect)
+        return deltas
 
     # -- inside ------------------------------------------------------------------------------------------------
     def _about_to_edit(self) -> None:
@@ -298,9 +313,9 @@ class EditModel(FrameEdit):
         self._pending, self._wanted = 0, None
 
 
-def _without(mask: Mask, object_ids: Collection[int]) -> MaskDelta | None:
-    """The delta whose swap takes these objects out of the mask; None when it has none of them."""
+def _turned(mask: Mask, object_ids: Collection[int], into: int) -> MaskDelta | None:
+    """The delta whose swap turns these objects' pixels to `into`; None when the mask has none of them."""
     height, width = mask.shape
-    emptied = np.where(np.isin(mask, list(object_ids)), 0, mask).astype(np.uint8)
-    found = MaskDelta.between(emptied, mask, Rect(0, 0, width, height))
+    turned = np.where(np.isin(mask, list(object_ids)), into, mask).astype(np.uint8)
+    found = MaskDelta.between(turned, mask, Rect(0, 0, width, height))
     return found[0] if found is not None else None

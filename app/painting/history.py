@@ -21,6 +21,7 @@ class Entry:
             object list, which is undone wherever the user is.
         deltas: frame index -> what changed in that frame's mask.
         objects: the object list before and after, None when it did not change.
+        merged: (object, the one it became a part of), where that is how the list changed.
         steps: what undo and redo call besides, for what is no change of pixels (a mask that was kept as keyframe).
     """
 
@@ -28,6 +29,7 @@ class Entry:
     home: int | None = None
     deltas: Mapping[int, MaskDelta] = field(default_factory=dict)
     objects: tuple[ObjectsSnapshot, ObjectsSnapshot] | None = None
+    merged: tuple[int, int] | None = None
     steps: tuple[Callable[[], object], Callable[[], object]] | None = None
 
     def __post_init__(self) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from PyQt6.QtCore import QSize, Qt
-from PyQt6.QtGui import QColor, QIcon, QKeyEvent, QKeySequence, QMouseEvent, QPainter, QPixmap
+from PyQt6.QtCore import QPoint, QSize, Qt, pyqtSignal
+from PyQt6.QtGui import QColor, QContextMenuEvent, QIcon, QKeyEvent, QKeySequence, QMouseEvent, QPainter, QPixmap
 from PyQt6.QtWidgets import (
+    QApplication,
     QColorDialog,
     QDockWidget,
     QFrame,
@@ -60,6 +61,24 @@ class NameEdit(QLineEdit):
         self.setFocus(Qt.FocusReason.OtherFocusReason)
         self.selectAll()
 
+    def mouseMoveEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802
+        if self.hasFocus():
+            super().mouseMoveEvent(event)
+        elif event is not None:
+            event.ignore()
+
+    def mouseReleaseEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802
+        if self.hasFocus():
+            super().mouseReleaseEvent(event)
+        elif event is not None:
+            event.ignore()
+
+    def contextMenuEvent(self, event: QContextMenuEvent | None) -> None:  # noqa: N802
+        if self.hasFocus():
+            super().contextMenuEvent(event)
+        elif event is not None:
+            event.ignore()
+
     def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802
         if event is not None and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Escape):
             if event.key() == Qt.Key.Key_Escape:
@@ -70,7 +89,17 @@ class NameEdit(QLineEdit):
 
 
 class ObjectRow(QFrame):
-    """One object."""
+    """One object.
+
+    Signals:
+        dragged(int, int): it is being moved; its id, and where the pointer is on the screen, from above.
+        dropped(int, int): it was let go there.
+        menu_wanted(QPoint): a menu for this object, which is selected, should open here on the screen.
+    """
+
+    dragged = pyqtSignal(int, int)
+    dropped = pyqtSignal(int, int)
+    menu_wanted = pyqtSignal(QPoint)
 
     def __init__(self, item: ObjectItem, objects: ObjectList, theme: Theme) -> None:
         super().__init__()
@@ -80,6 +109,8 @@ class ObjectRow(QFrame):
         self._objects = objects
         self._theme = theme
         self._item = item
+        self._pressed: QPoint | None = None
+        self._dragging = False
         self._color = Button()
         self._color.clicked.connect(self._choose_color)
         self._key = QLabel()
@@ -107,7 +138,7 @@ class ObjectRow(QFrame):
             button.setIconSize(QSize(16, 16))
             row.addWidget(button)
 
-    def show_item(self, item: ObjectItem, position: int, selected: bool, theme: Theme) -> None:
+    def show_item(self, item: ObjectItem, position: int, selected: bool, theme: Theme, shown: bool) -> None:
         self._item, self._theme = item, theme
         key = str((position + 1) % 10) if position < 10 else ""
         self._key.setText(key)
@@ -116,7 +147,7 @@ class ObjectRow(QFrame):
             self.name.setText(item.name)
             self.name.setCursorPosition(0)
         off = theme.disabled
-        self.eye.setIcon(make_icon("eye" if item.visible else "eye_off", theme.text if item.visible else off, off))
+        self.eye.setIcon(make_icon("eye" if shown else "eye_off", theme.text if shown else off, off))
         self.lock.setIcon(make_icon("lock" if item.locked else "unlock", theme.text if item.locked else off, off))
         self.delete.setIcon(make_icon("trash", theme.muted, off))
         self._label(item, key)
@@ -157,6 +188,30 @@ class ObjectRow(QFrame):
     def mousePressEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802
         if event is not None and event.button() == Qt.MouseButton.LeftButton:
             self._objects.select(self.object_id)
+            self._pressed = event.globalPosition().toPoint()
+
+    def mouseMoveEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802
+        if event is None or self._pressed is None:
+            return
+        place = event.globalPosition().toPoint()
+        if (place - self._pressed).manhattanLength() >= QApplication.startDragDistance():
+            self._dragging = True
+        if self._dragging:
+            self.setCursor(Qt.CursorShape.ClosedHandCursor)
+            self.dragged.emit(self.object_id, place.y())
+
+    def mouseReleaseEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802
+        if event is None or event.button() != Qt.MouseButton.LeftButton:
+            return
+        was_dragging, self._dragging, self._pressed = self._dragging, False, None
+        if was_dragging:
+            self.unsetCursor()
+            self.dropped.emit(self.object_id, event.globalPosition().toPoint().y())
+
+    def contextMenuEvent(self, event: QContextMenuEvent | None) -> None:  # noqa: N802
+        if event is not None:
+            self._objects.select(self.object_id)
+            self.menu_wanted.emit(event.globalPos())
 
     def _rename(self) -> None:
         if self.object_id in self._objects and self.name.text().strip() != self._item.name:
@@ -172,7 +227,13 @@ class ObjectRow(QFrame):
 
 
 class ObjectDock(QDockWidget):
-    """The dock on the right."""
+    """The dock on the right. Rows are dragged to change the order of the list.
+
+    Signals:
+        menu_wanted(QPoint): a menu for the selected object should open here on the screen.
+    """
+
+    menu_wanted = pyqtSignal(QPoint)
 
     def __init__(self, objects: ObjectList, actions: Actions, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -203,6 +264,10 @@ class ObjectDock(QDockWidget):
         self._column.setSpacing(1)
         self._column.addWidget(self._empty)
         self._column.addStretch(1)
+        self._gap_line = QFrame(inner)  # where a dragged row would go
+        self._gap_line.setObjectName("gapLine")
+        self._gap_line.setFixedHeight(2)
+        self._gap_line.hide()
         area = QScrollArea()
         area.setWidget(inner)
         area.setWidgetResizable(True)
@@ -248,6 +313,7 @@ class ObjectDock(QDockWidget):
 
     def apply_theme(self, theme: Theme) -> None:
         self._theme = theme
+        self._gap_line.setStyleSheet(f"background: {theme.accent};")
         self.add_button.setIcon(make_icon("plus", theme.text, theme.disabled))
         self.refresh()
 
@@ -258,6 +324,33 @@ class ObjectDock(QDockWidget):
             for object_id, row in self._rows.items():
                 row.show_state(self._states.get(object_id), self._theme)
 
+    def _new_row(self, item: ObjectItem) -> ObjectRow:
+        row = self._rows[item.id] = ObjectRow(item, self._objects, self._theme)
+        row.dragged.connect(self._show_gap)
+        row.dropped.connect(self._drop)
+        row.menu_wanted.connect(self.menu_wanted)
+        return row
+
+    def _gap_at(self, y: int) -> int:
+        """Before which place of the list the pointer is, at this height of the screen."""
+        rows = [self._rows[object_id] for object_id in self._objects.ids]
+        return sum(row.mapToGlobal(row.rect().center()).y() < y for row in rows)
+
+    def _show_gap(self, _object_id: int, y: int) -> None:
+        ids, gap = self._objects.ids, self._gap_at(y)
+        row = self._rows[ids[min(gap, len(ids) - 1)]]
+        place = row.geometry().top() - 1 if gap < len(ids) else row.geometry().bottom()
+        self._gap_line.setGeometry(row.x(), place, row.width(), 2)
+        self._gap_line.show()
+        self._gap_line.raise_()
+        self._area.ensureVisible(0, place, 0, row.height())
+
+    def _drop(self, object_id: int, y: int) -> None:
+        self._gap_line.hide()
+        if object_id in self._objects:
+            gap = self._gap_at(y)
+            self._objects.move(object_id, gap - (gap > self._objects.ids.index(object_id)))
+
     def refresh(self) -> None:
         """Show the list as it is now; rows that stay keep their focus."""
         items = self._objects.items
@@ -267,12 +360,11 @@ class ObjectDock(QDockWidget):
             row.hide()
             row.deleteLater()
         for position, item in enumerate(items):
-            row = self._rows.get(item.id) or ObjectRow(item, self._objects, self._theme)
-            self._rows[item.id] = row
+            row = self._rows.get(item.id) or self._new_row(item)
             if self._column.indexOf(row) != position:
                 self._column.insertWidget(position, row)
             selected = item.id == self._objects.selected_id
-            row.show_item(item, position, selected, self._theme)
+            row.show_item(item, position, selected, self._theme, self._objects.shows(item))
             row.show_state(self._states.get(item.id), self._theme)
             if selected and row.isVisible():
                 self._area.ensureWidgetVisible(row, 0, 8)

@@ -29,26 +29,24 @@ class ObjectItem:
     visible: bool = True
     locked: bool = False
 
-    @property
-    def protected(self) -> bool:
-        """True when no brush may change its pixels: it is locked, or the user does not see it."""
-        return self.locked or not self.visible
-
 
 ObjectsSnapshot = tuple[ObjectItem, ...]
 
 
 class ObjectList(QObject):
-    """The objects in the order of their creation, and which one is selected (0: none).
+    """The objects in the order of the user's, and which one is selected (0: none).
 
-    Adding, removing, renaming, recolouring, hiding and locking announce themselves with `edited`, so that an undo
-    history can record them; the selection is not undone.
+    Adding, removing, renaming, recolouring, hiding, locking and moving announce themselves with `edited`, so that an
+    undo history can record them, and merging with `merged`; the selection and `solo` are not undone.
 
     Signals:
         changed(): anything about any item changed, or items came or went.
         selection_changed(int): the selected id, 0 when nothing is selected.
         edited(before, after, text): the user changed the list in an undoable way; two `ObjectsSnapshot`s and what to
             call the change in a menu. Not emitted by `restore` and `reset`.
+        merged(before, after, int, int): as `edited`, for an object that became a part of another: both ids.
+        united(int, int): this id left the list, by `merge` or by redo; its pixels should become the second's.
+        parted(int, int): the same ids; undo of that.
         returned(int): this id is back in the list by undo or redo; so may its pixels be.
         removed(int): this id left the list, by `remove` or by undo; its pixels should leave every mask.
     """
@@ -58,11 +56,15 @@ class ObjectList(QObject):
     edited = pyqtSignal(object, object, str)
     removed = pyqtSignal(int)
     returned = pyqtSignal(int)
+    merged = pyqtSignal(object, object, int, int)
+    united = pyqtSignal(int, int)
+    parted = pyqtSignal(int, int)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._items: ObjectsSnapshot = ()
         self._selected = 0
+        self._solo = False
         self._reserved: Callable[[], Collection[int]] = tuple
 
     # -- reading -----------------------------------------------------------------------------------------------
@@ -91,8 +93,17 @@ class ObjectList(QObject):
 
     @property
     def protected_ids(self) -> tuple[int, ...]:
-        """Ids whose pixels no brush may change: locked or hidden ones."""
-        return tuple(item.id for item in self._items if item.protected)
+        """Ids whose pixels no brush may change: locked ones, and those that are not shown."""
+        return tuple(item.id for item in self._items if item.locked or not self.shows(item))
+
+    @property
+    def solo(self) -> bool:
+        """The selected object is shown alone, whatever is hidden."""
+        return self._solo
+
+    def shows(self, item: ObjectItem) -> bool:
+        """Whether the overlay shows this object now."""
+        return item.id == self._selected if self._solo and self._selected else item.visible
 
     # -- undoable changes --------------------------------------------------------------------------------------
     def add(self, name: str | None = None, object_id: int | None = None) -> int:
@@ -142,7 +153,47 @@ class ObjectList(QObject):
         text = translate("ObjectList", "Lock object") if locked else translate("ObjectList", "Unlock object")
         self._edit(self._with(object_id, locked=locked), text)
 
+    def move(self, object_id: int, position: int) -> None:
+        """Give an object another place in the list, counted from 0 and kept inside. Unknown ids raise KeyError."""
+        self._require(object_id)
+        rest = [item for item in self._items if item.id != object_id]
+        moved = self._items[self.ids.index(object_id)]
+        rest.insert(min(max(position, 0), len(rest)), moved)
+        self._edit(tuple(rest), translate("ObjectList", "Move object"))
+
+    def merge(self, object_id: int, into: int) -> None:
+        """Make one object a part of another, which keeps its name and colour and is selected.
+
+        Raises:
+            KeyError: one of the ids is unknown.
+            ValueError: they are the same.
+        """
+        self._require(object_id)
+        self._require(into)
+        if object_id == into:
+            raise ValueError(f"object {object_id} cannot be merged into itself")
+        before = self._items
+        self._set_selected(into)
+        self._assign(tuple(item for item in before if item.id != object_id))
+        self.merged.emit(before, self._items, object_id, into)
+        self.united.emit(object_id, into)
+
     # -- selection ---------------------------------------------------------------------------------------------
+    def set_solo(self, solo: bool) -> None:
+        """Show the selected object alone, or all that are not hidden."""
+        if solo != self._solo:
+            self._solo = solo
+            self.changed.emit()
+
+    def select_beside(self, step: int) -> bool:
+        """Select the next (+1) or previous (-1) object of the list, round its ends. False when the list is empty."""
+        if not self._items:
+            return False
+        ids = self.ids
+        position = ids.index(self._selected) + step if self._selected else (0 if step > 0 else -1)
+        self._set_selected(ids[position % len(ids)])
+        return True
+
     def select(self, object_id: int) -> None:
         """Select an object, or nothing with 0. Unknown ids raise KeyError."""
         if object_id != 0:
@@ -161,8 +212,12 @@ class ObjectList(QObject):
     def snapshot(self) -> ObjectsSnapshot:
         return self._items
 
-    def restore(self, snapshot: ObjectsSnapshot) -> None:
-        """Put the list back as it was; what comes back is selected."""
+    def restore(self, snapshot: ObjectsSnapshot, merged: tuple[int, int] | None = None) -> None:
+        """Put the list back as it was; what comes back is selected.
+
+        Args:
+            merged: (object, the one it became a part of), when that is what is undone or done again.
+        """
         now = set(self.ids)
         gone = now - {item.id for item in snapshot}
         came = [item.id for item in snapshot if item.id not in now]
@@ -170,14 +225,18 @@ class ObjectList(QObject):
         if came:
             self._set_selected(came[-1])
         elif self._selected in gone:
-            self._set_selected(snapshot[-1].id if snapshot else 0)
+            self._set_selected(merged[1] if merged else snapshot[-1].id if snapshot else 0)
+        if merged is not None:
+            (self.parted if came else self.united).emit(*merged)
+            return
         for object_id in came:
             self.returned.emit(object_id)
         for object_id in sorted(gone):
             self.removed.emit(object_id)
 
     def reset(self, items: ObjectsSnapshot = ()) -> None:
-        """Start over with these items (a new source, an opened session). Not undoable; selects the first."""
+        """Start over with these items (a new source, an opened session). Not undoable; selects the first, solo ends."""
+        self.set_solo(False)
         self._assign(items)
         self._set_selected(items[0].id if items else 0)
 
@@ -220,3 +279,5 @@ class ObjectList(QObject):
         if object_id != self._selected:
             self._selected = object_id
             self.selection_changed.emit(object_id)
+            if self._solo:
+                self.changed.emit()  # another one is shown

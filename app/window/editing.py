@@ -44,6 +44,8 @@ class EditingController(QObject):
         canvas.stroke_refused.connect(lambda text: self.notice.emit(Notice(Severity.INFO, text)))
         objects.removed.connect(bridge.delete_object)
         objects.returned.connect(bridge.restore_object)
+        objects.united.connect(bridge.merge_objects)
+        objects.parted.connect(lambda object_id, _into: bridge.part_objects(object_id))
         objects.changed.connect(self._show_object_actions)
         objects.selection_changed.connect(self._show_object_actions)
         bridge.source_opened.connect(self._on_source_opened)

@@ -35,6 +35,7 @@ from app.window.explaining import ExplainController
 from app.window.looks import LooksController
 from app.window.menus import MenuBuilder
 from app.window.motion import MotionController
+from app.window.objects import ObjectsController
 from app.window.opening import OpeningController
 from app.window.output import OutputController
 from app.window.projects import ProjectController
@@ -118,6 +119,7 @@ class MainWindow(QMainWindow):
 
     def _make_controllers(self, config: EngineConfig) -> None:
         bridge, actions, settings, canvas = self.bridge, self.actions_table, self.settings, self.canvas
+        self.object_list = ObjectsController(actions, self.objects, self.object_dock)
         self.editing = EditingController(bridge, actions, canvas, self.objects)
         self.scribbling = ScribbleController(bridge, canvas)
         self.tracking = TrackingController(bridge, actions, canvas, self.transport, self.timeline)

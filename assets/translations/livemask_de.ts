@@ -100,6 +100,12 @@
         <translation>Zum Öffnen ablegen</translation>
     </message>
 </context><context>
+    <name>EditModel</name>
+    <message>
+        <source>Merge objects</source>
+        <translation>Objekte vereinen</translation>
+    </message>
+</context><context>
     <name>EditingController</name>
     <message>
         <source>Keep as keyframe</source>
@@ -2127,6 +2133,10 @@ Malen Sie auf das Bild: Der erste Strich legt Objekt 1 an. N fügt ein weiteres 
         <translation>Objekt entsperren</translation>
     </message>
     <message>
+        <source>Move object</source>
+        <translation>Objekt verschieben</translation>
+    </message>
+    <message>
         <source>Object %1</source>
         <translation>Objekt %1</translation>
     </message>
@@ -2209,6 +2219,16 @@ Malen Sie auf das Bild: Der erste Strich legt Objekt 1 an. N fügt ein weiteres 
     <message>
         <source>found again</source>
         <translation>wiedergefunden</translation>
+    </message>
+</context><context>
+    <name>ObjectsController</name>
+    <message>
+        <source>Merge {name} into</source>
+        <translation>{name} vereinen mit</translation>
+    </message>
+    <message>
+        <source>Object</source>
+        <translation>Objekt</translation>
     </message>
 </context><context>
     <name>OpeningController</name>
@@ -2938,7 +2958,13 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
     </message>
     <message>
         <source>&amp;Matte</source>
+        <translation type="unfinished">&amp;Matte</translation>
+    </message>
+    <message>
+        <source>&amp;Matte</source>
         <translation>&amp;Matte</translation>
+        <source>&amp;Merge into…</source>
+        <translation>Ver&amp;einen mit…</translation>
     </message>
     <message>
         <source>&amp;Model</source>
@@ -3009,6 +3035,10 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
         <translation>&amp;Voriges Bild</translation>
     </message>
     <message>
+        <source>&amp;Previous object</source>
+        <translation>&amp;Voriges Objekt</translation>
+    </message>
+    <message>
         <source>&amp;PyTorch</source>
         <translation>&amp;PyTorch</translation>
     </message>
@@ -3035,6 +3065,10 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
     <message>
         <source>&amp;Smart scribble</source>
         <translation>&amp;Schnellauswahl</translation>
+    </message>
+    <message>
+        <source>&amp;Solo</source>
+        <translation>&amp;Solo</translation>
     </message>
     <message>
         <source>&amp;Start</source>
@@ -3209,6 +3243,10 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
         <translation>Tasten ä&amp;ndern…</translation>
     </message>
     <message>
+        <source>Change the order of the objects</source>
+        <translation>Die Reihenfolge der Objekte ändern</translation>
+    </message>
+    <message>
         <source>Clear &amp;marks</source>
         <translation>&amp;Marken löschen</translation>
     </message>
@@ -3291,6 +3329,10 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
     <message>
         <source>Drag a rectangle of the selected object</source>
         <translation>Ein Rechteck des gewählten Objekts aufziehen</translation>
+    </message>
+    <message>
+        <source>Drag in the object list</source>
+        <translation>In der Objektliste ziehen</translation>
     </message>
     <message>
         <source>Drag on the time line</source>
@@ -3505,6 +3547,10 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
         <translation>Das Bild verkleinern</translation>
     </message>
     <message>
+        <source>Make the selected object a part of another one</source>
+        <translation>Das gewählte Objekt zu einem Teil eines anderen machen</translation>
+    </message>
+    <message>
         <source>Masks</source>
         <translation>Masken</translation>
     </message>
@@ -3525,12 +3571,32 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
         <translation>Mittlere Taste oder Leertaste + Ziehen</translation>
     </message>
     <message>
+        <source>Move &amp;up</source>
+        <translation>Nach &amp;oben</translation>
+    </message>
+    <message>
+        <source>Move do&amp;wn</source>
+        <translation>Nach &amp;unten</translation>
+    </message>
+    <message>
         <source>Move the picture</source>
         <translation>Das Bild verschieben</translation>
     </message>
     <message>
+        <source>Move the selected object down in the list</source>
+        <translation>Das gewählte Objekt in der Liste nach unten rücken</translation>
+    </message>
+    <message>
+        <source>Move the selected object up in the list</source>
+        <translation>Das gewählte Objekt in der Liste nach oben rücken</translation>
+    </message>
+    <message>
         <source>Name in the data set</source>
         <translation>Name im Datensatz</translation>
+    </message>
+    <message>
+        <source>Ne&amp;xt object</source>
+        <translation>Nä&amp;chstes Objekt</translation>
     </message>
     <message>
         <source>Ne&amp;xt unsure frame</source>
@@ -3707,6 +3773,14 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
     <message>
         <source>Paint object 9 from now on</source>
         <translation>Ab jetzt Objekt 9 malen</translation>
+    </message>
+    <message>
+        <source>Paint the next object of the list</source>
+        <translation>Das nächste Objekt der Liste malen</translation>
+    </message>
+    <message>
+        <source>Paint the object before in the list</source>
+        <translation>Das vorige Objekt der Liste malen</translation>
     </message>
     <message>
         <source>Paint the selected object with the brush; the right button erases</source>
@@ -3935,6 +4009,10 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
     <message>
         <source>Show the mask at 75 % opacity</source>
         <translation>Die Maske mit 75 % Deckkraft zeigen</translation>
+    </message>
+    <message>
+        <source>Show the selected object alone; once more shows the others again</source>
+        <translation>Das gewählte Objekt allein zeigen; noch einmal zeigt die anderen wieder</translation>
     </message>
     <message>
         <source>Show the three first steps again</source>

@@ -78,10 +78,15 @@ def checked_mask(height: int, width: int, data: bytes) -> EncodedMask:
 
 def without_objects(encoded: EncodedMask, object_ids: frozenset[int]) -> EncodedMask:
     """The same mask with the pixels of these objects turned to background (the very same value if there are none)."""
+    return turned_into(encoded, object_ids, 0)
+
+
+def turned_into(encoded: EncodedMask, object_ids: frozenset[int], into: int) -> EncodedMask:
+    """The same mask with the pixels of these objects turned to id `into` (the very same value if there are none)."""
     if not object_ids.intersection(encoded.object_ids):
         return encoded
     lengths, values = _unpack(encoded)
-    values = np.where(np.isin(values, list(object_ids)), np.uint8(0), values)
+    values = np.where(np.isin(values, list(object_ids)), np.uint8(into), values)
     starts = np.flatnonzero(np.concatenate(([True], values[1:] != values[:-1])))  # equal neighbours become one run
     lengths, values = np.add.reduceat(lengths, starts).astype("<u4"), values[starts]
     return _pack(encoded.height, encoded.width, lengths, values)

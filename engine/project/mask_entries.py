@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from engine.object_state import ObjectState
-from engine.project.mask_codec import EncodedMask, decode_mask, without_objects
+from engine.project.mask_codec import EncodedMask, decode_mask, turned_into, without_objects
 from engine.types import Mask
 
 
@@ -24,6 +24,22 @@ class Tracked:
         confidence = {i: c for i, c in self.confidence.items() if i not in object_ids}
         states = {i: s for i, s in self.states.items() if i not in object_ids}
         return replace(self, encoded=without_objects(self.encoded, object_ids), confidence=confidence, states=states)
+
+    def merged(self, object_id: int, into: int) -> Tracked:
+        """With one object as a part of another: as sure as the less sure part, and lost only where both are."""
+        encoded = turned_into(self.encoded, frozenset([object_id]), into)
+        confidence, states = dict(self.confidence), dict(self.states)
+        parts = [i for i in (object_id, into) if i in confidence or i in states]
+        there = [i for i in parts if states.get(i) is not ObjectState.LOST] or parts
+        told = min(there, key=lambda i: confidence.get(i, 1.0), default=into)
+        for known in (confidence, states):
+            known.pop(object_id, None)
+            known.pop(into, None)
+        if told in self.confidence:
+            confidence[into] = self.confidence[told]
+        if told in self.states:
+            states[into] = self.states[told]
+        return replace(self, encoded=encoded, confidence=confidence, states=states)
 
 
 @dataclass(frozen=True)
@@ -45,6 +61,17 @@ class Keyframe:
     denied: frozenset[int]
     version: int
     origin: Tracked | None = None
+
+    def merged(self, object_id: int, into: int) -> Keyframe:
+        """What is said of one object is said of another: this frame shows all of it."""
+        gone, stays = frozenset([object_id]), frozenset([into])
+        return replace(
+            self,
+            encoded=turned_into(self.encoded, gone, into),
+            touched=(self.touched - gone) | stays if object_id in self.touched else self.touched,
+            denied=(self.denied - gone) | stays if object_id in self.denied else self.denied,
+            origin=self.origin and self.origin.merged(object_id, into),
+        )
 
 
 @dataclass(frozen=True)

@@ -129,8 +129,29 @@ class MaskStore:
             self._past.delete(object_id, {index: (before[index], self._entry(index)) for index in set(changed)})
             return StoreChange.of(changed, gone)
 
+    def merge_objects(self, object_id: int, into: int) -> StoreChange:
+        """Make one object a part of another in every mask. `restore_object(object_id)` takes it back."""
+        with self._lock:
+            self._changes += 1
+            entries: dict[int, tuple[Entry, Entry]] = {}
+            for index, keyframe in list(self._keyframes.items()):
+                merged = keyframe.merged(object_id, into)
+                if merged != keyframe:
+                    before = self._entry(index)
+                    self._settle(index, merged)
+                    entries[index] = (before, self._entry(index))
+            for index, tracked in list(self._tracked.items()):
+                if index not in entries and (joined := tracked.merged(object_id, into)) != tracked:
+                    before = self._entry(index)
+                    self._swap_tracked(index, joined)
+                    entries[index] = (before, self._entry(index))
+            self._past.delete(object_id, entries)
+            return StoreChange.of(entries)
+
     def restore_object(self, object_id: int) -> StoreChange:
-        """Undo of `delete_object`: put back what it changed, wherever the mask is still the one it left."""
+        """Undo of `delete_object` and `merge_objects`: put back what it changed, wherever the mask is still the one
+        it left.
+        """
         with self._lock:
             self._changes += 1
             changed = []

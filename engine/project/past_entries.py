@@ -1,4 +1,4 @@
-"""What a mask store needs to take back a deletion or a pin: the entries from before."""
+"""What a mask store needs to take back a deletion, a merge or a pin: the entries from before."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class PastEntries:
         return before if before.tracked.encoded == now.keyframe.encoded else None
 
     def delete(self, object_id: int, entries: Mapping[int, tuple[Entry, Entry]]) -> None:
-        """Deleting this object turned the first entry of each frame into the second."""
+        """Deleting this object, or merging it, turned the first entry of each frame into the second."""
         self._deleted[object_id] = dict(entries)
 
     def use(self, object_ids: Collection[int]) -> None:
@@ -39,13 +39,14 @@ class PastEntries:
             self._deleted.pop(object_id, None)
 
     def restore(self, object_id: int, look: Callable[[int], Entry]) -> Iterator[tuple[int, Entry]]:
-        """(frame, what to put back) wherever `look` still finds the mask that the deletion left."""
+        """(frame, what to put back) wherever `look` still finds the mask that was left."""
         for index, (before, after) in self._deleted.pop(object_id, {}).items():
             now = look(index)
             if not now.shows_the_same(after):
                 continue  # edited or tracked anew since
             keyframe = before.keyframe
-            if keyframe is not None and now.keyframe is not None:
-                touched, denied = keyframe.touched | now.keyframe.touched, keyframe.denied | now.keyframe.denied
+            if keyframe is not None and now.keyframe is not None and after.keyframe is not None:
+                touched = keyframe.touched | (now.keyframe.touched - after.keyframe.touched)
+                denied = keyframe.denied | (now.keyframe.denied - after.keyframe.denied)
                 keyframe = replace(keyframe, touched=touched, denied=denied)
             yield index, Entry(keyframe, before.tracked, before.stale or now.stale)

@@ -217,6 +217,18 @@ class MemoryBank:
             if slot.frame_index != keep_frame:
                 slot.known &= ~columns
 
+    def merge_columns(self, column: int, into: int) -> None:
+        """Add the labels of one object to another's and erase it.
+
+        The user's frames showed both objects whichever was meant; a tracked frame knows the whole if it knew each part.
+        """
+        for pool in (self._recent, self._keyframes):
+            pool.labels[..., into] = (pool.labels[..., into] + pool.labels[..., column]).clamp_(max=1)
+            for slot in pool.held:
+                known = slot.known[[column, into]]
+                slot.known[into] = bool(known.any() if slot.is_keyframe else known.all())
+        self.clear_column(column)
+
     def clear_column(self, column: int) -> None:
         """Erase an object from every slot."""
         for pool in (self._recent, self._keyframes):

@@ -18,6 +18,19 @@ class DeleteObject:
 
 
 @dataclass(frozen=True)
+class MergeObjects:
+    """What is remembered of one object counts for another from now on."""
+
+    object_id: int
+    into: int
+
+
+@dataclass(frozen=True)
+class Relearn:
+    """Forget every object; the keyframes are shown to the tracker again before it goes on."""
+
+
+@dataclass(frozen=True)
 class ForgetKeyframe:
     index: int
 
@@ -91,6 +104,8 @@ class Scribble:
 
 EngineCommand = (
     DeleteObject
+    | MergeObjects
+    | Relearn
     | ForgetKeyframe
     | ForgetTracked
     | Reset

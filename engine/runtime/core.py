@@ -71,7 +71,7 @@ class SessionCore:
         self.on_rest: Callable[[], None] | None = None  # called with the lock held; a good moment to save
         self._fresh: DisplayItem | None = None  # not yet taken by the app
         self._taken: DisplayItem | None = None  # what the app shows
-        self.deleted: list[int] = []  # objects deleted since the source was opened
+        self.renamed: list[tuple[int, int]] = []  # objects deleted (0) or merged since the source was opened, into what
         self._object_ids: tuple[int, ...] = ()
 
     # -- jobs ------------------------------------------------------------------------------------------------------
@@ -279,7 +279,7 @@ class SessionCore:
         self.stats.reset()
         self.shown = self._fresh = self._taken = None
         self.position = 0
-        self.deleted.clear()
+        self.renamed.clear()
         self._object_ids = ()
         self.commands = deque(c for c in self.commands if isinstance(c, (Configure, SaveBank)))
         self.post(Reset())

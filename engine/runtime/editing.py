@@ -7,7 +7,7 @@ from collections.abc import Collection
 import numpy as np
 
 from engine.project.mask_entries import StoreChange
-from engine.runtime.commands import DeleteObject, ForgetKeyframe, ForgetTracked
+from engine.runtime.commands import DeleteObject, ForgetKeyframe, ForgetTracked, MergeObjects, Relearn
 from engine.runtime.core import SessionCore
 from engine.runtime.jobs import TrackJob
 from engine.runtime.messages import Mode, Severity
@@ -60,7 +60,7 @@ class Editing:
         core = self._core
         with core.lock:
             change = core.store.delete_object(object_id)
-            core.deleted.append(object_id)
+            core.renamed.append((object_id, 0))
             core.post(DeleteObject(object_id))
             self._unlearn(change)
             core.masks_changed(change)
@@ -71,6 +71,25 @@ class Editing:
         core = self._core
         with core.lock:
             core.masks_changed(core.store.restore_object(object_id))
+            core.show_again()
+
+    def merge_objects(self, object_id: int, into: int) -> None:
+        core = self._core
+        with core.lock:
+            change = core.store.merge_objects(object_id, into)
+            core.renamed.append((object_id, into))
+            core.post(MergeObjects(object_id, into))
+            core.masks_changed(change)
+            core.show_again()
+
+    def part_objects(self, object_id: int) -> None:
+        core = self._core
+        with core.lock:
+            if core.mode is Mode.TRACKING:
+                core.rest()  # the tracker cannot tell them apart any more before it has seen the keyframes again
+            change = core.store.restore_object(object_id)
+            core.post(Relearn())
+            core.masks_changed(change)
             core.show_again()
 
     def clear_tracking(self) -> None:

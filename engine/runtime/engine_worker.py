@@ -21,7 +21,9 @@ from engine.runtime.commands import (
     ForgetKeyframe,
     ForgetTracked,
     LoadBank,
+    MergeObjects,
     ReadMotion,
+    Relearn,
     SaveBank,
     Scribble,
 )
@@ -240,6 +242,12 @@ class EngineWorker(Worker):
             return
         if isinstance(command, DeleteObject):
             tracker.delete_object(command.object_id)
+        elif isinstance(command, MergeObjects):
+            tracker.merge_objects(command.object_id, command.into)
+        elif isinstance(command, Relearn):
+            tracker.reset()
+            self._feeder.forget_all()
+            self._last = None
         elif isinstance(command, ForgetKeyframe):
             tracker.forget_keyframe(command.index)
             self._feeder.forget(command.index)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.project.mask_codec import decode_mask, encode_mask, without_objects
-from engine.project.mask_entries import StoreChange
+from engine.project.mask_codec import decode_mask, encode_mask
+from engine.project.mask_entries import StoreChange, Tracked
 from engine.runtime.core import SessionCore
 from engine.runtime.jobs import FramePacket, TrackJob
 from engine.runtime.messages import DisplayItem, MaskKind
@@ -18,16 +18,16 @@ class StepNote:
 
     Attributes:
         keyframe_version: of the user's mask the tracker was given, None when it made the mask.
-        deletions: how many objects had been deleted by then; later ones are erased from the result.
+        renamings: how many objects had been deleted or merged by then; later ones concern the result too.
     """
 
     keyframe_version: int | None
-    deletions: int
+    renamings: int
 
     @staticmethod
     def now(core: SessionCore, keyframe_version: int | None) -> StepNote:
         with core.lock:
-            return StepNote(keyframe_version, len(core.deleted))
+            return StepNote(keyframe_version, len(core.renamed))
 
 
 def commit(
@@ -40,20 +40,19 @@ def commit(
     Returns:
         What went on display; None when the result came too late.
     """
-    encoded = encode_mask(result.mask)
+    told = Tracked(encode_mask(result.mask), dict(result.confidence), states=dict(result.states))
     mask: Mask | None = result.mask
     kind = MaskKind.TRACKED
     index = packet.frame.index
     with core.lock:
         if core.job is not job:
             return None
-        deleted = frozenset(core.deleted[note.deletions :])
-        if deleted.intersection(encoded.object_ids):
-            encoded = without_objects(encoded, deleted)
-            mask = decode_mask(encoded)
-        confidence = {i: c for i, c in result.confidence.items() if i not in deleted}
-        states = {i: s for i, s in result.states.items() if i not in deleted}
-        if note.keyframe_version is not None or not core.store.put_tracked(index, encoded, confidence, states):
+        for object_id, into in core.renamed[note.renamings :]:
+            told = told.merged(object_id, into) if into else told.without(frozenset([object_id]))
+            mask = decode_mask(told.encoded)
+        if note.keyframe_version is not None or not core.store.put_tracked(
+            index, told.encoded, told.confidence, told.states
+        ):
             mask, kind = core.store.get(index)
         item = core.publish(packet, mask, kind)
         core.stats.result(item.age_s)

@@ -246,6 +246,16 @@ class Session:
         self._editing.restore_object(object_id)
         self._keeper.poke()
 
+    def merge_objects(self, object_id: int, into: int) -> None:
+        """Make one object a part of another in memory, keyframes and every stored mask."""
+        self._editing.merge_objects(object_id, into)
+        self._keeper.poke()
+
+    def part_objects(self, object_id: int) -> None:
+        """Undo of `merge_objects`: its pixels come back wherever no mask was made anew since. Ends a tracking run."""
+        self._editing.part_objects(object_id)
+        self._keeper.poke()
+
     def mask_at(self, index: int) -> tuple[Mask | None, MaskKind]:
         """The stored mask of a frame (a copy-free read-only array) and its kind. Cheap: decompresses one mask."""
         return self._core.store.get(index)
@@ -382,10 +392,12 @@ class Session:
         self._writer.cancel_export()
 
     def start_recording(self, folder: Path, palette: NDArray[np.uint8] | None = None) -> None:
-        """Live: write every further tracked mask as PNG and the overlay as MP4 into `folder` until `stop_recording`.
+        """Live: write every further tracked frame as it came, with its overlay, and its mask into `folder` until
+        `stop_recording`.
 
-        Files: `folder`/masks/00000.png by frame index, `folder`/overlay.mp4 in the colours of `palette` (see
-        `ExportRequest`). ExportProgress events tell the frames written and the end.
+        Files: `folder`/source.mp4, `folder`/overlay.mp4 in the colours of `palette` (see `ExportRequest`) and
+        `folder`/masks/00000.png by frame index; as many frames in each. ExportProgress events tell the
+        frames written and the end.
         """
         with self._core.lock:
             info = self._core.info

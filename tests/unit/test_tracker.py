@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from engine.errors import DeviceError, MaskError, OutOfMemoryError, SizeMismatchError
+from engine.object_state import ObjectState
 from engine.preparing import Preparation, working_size
 from engine.propagation.memory import MemoryBank
 from engine.propagation.recipe import PAPER, ROBUST, Recipe
@@ -181,6 +182,27 @@ def test_deleting_an_object_leaves_the_others() -> None:
     assert tracker.object_ids == (2,)
     assert not (after == 1).any()
     assert iou(before == 2, after == 2) > 0.95
+
+
+def test_two_objects_that_were_merged_are_tracked_as_one(recipe: Recipe) -> None:
+    tracker = Tracker(ColourEmbedder(), recipe)
+    tracker.step(scene(0, (8, 16, RED), (64, 40, BLUE)), painted((96, 128), (8, 16, 1)), touched={1})
+    tracker.step(scene(0, (8, 16, RED), (64, 40, BLUE)), painted((96, 128), (8, 16, 1), (64, 40, 2)), touched={2})
+    before = tracker.step(scene(1, (8, 16, RED), (64, 40, BLUE))).mask
+    tracker.merge_objects(1, 2)
+    result = tracker.step(scene(2, (8, 16, RED), (64, 40, BLUE)))
+    assert tracker.object_ids == (2,)
+    assert iou(result.mask == 2, before > 0) > 0.95
+    assert result.states == {2: ObjectState.SURE}
+    tracker.merge_objects(2, 5)  # which it has never seen
+    assert iou(tracker.step(scene(3, (8, 16, RED), (64, 40, BLUE))).mask == 5, before > 0) > 0.95
+    assert tracker.object_ids == (5,)
+    tracker.merge_objects(9, 5)  # nothing to do
+    mask = painted((96, 128), (8, 16, 1), (64, 40, 5))
+    tracker.step(scene(3, (8, 16, RED), (64, 40, BLUE)), mask, touched={1, 5})  # the column is free again
+    after = tracker.step(scene(4, (8, 16, RED), (64, 40, BLUE))).mask
+    assert iou(after == 1, mask == 1) > 0.8
+    assert iou(after == 5, mask == 5) > 0.8
 
 
 def test_255_objects() -> None:

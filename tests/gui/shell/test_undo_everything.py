@@ -113,6 +113,14 @@ class User:
             self.choose()
             self.key(Key.Key_Delete)
 
+    def merge(self) -> None:
+        if len(self.objects) > 2:
+            self.objects.merge(*self.dice.sample(self.objects.ids, 2))
+
+    def move(self) -> None:
+        self.choose()
+        self.key(self.dice.choice((Key.Key_Up, Key.Key_Down)), Keys.AltModifier)
+
     def choose(self) -> None:
         self.key(self.dice.choice((Key.Key_1, Key.Key_2, Key.Key_3, Key.Key_4)))
 
@@ -133,8 +141,8 @@ class User:
 
     def act(self) -> None:
         strokes = (self.paint, self.paint, self.erase, self.polygon, self.lasso, self.box, self.fill, self.scribble)
-        others = (self.clear, self.copy, self.load, self.go, self.add, self.delete, self.choose)
-        looks = (self.hide, self.lock, self.rename, self.recolour)
+        others = (self.clear, self.copy, self.load, self.go, self.add, self.delete, self.merge, self.choose)
+        looks = (self.hide, self.lock, self.rename, self.recolour, self.move)
         what = self.dice.choice((*strokes, *strokes, *others, *looks))
         if what in looks and not len(self.objects):
             what = self.add

@@ -62,6 +62,10 @@ class CopyingTracker:
         if self._mask is not None:
             self._mask = np.where(self._mask == object_id, 0, self._mask).astype(np.uint8)
 
+    def merge_objects(self, object_id: int, into: int) -> None:
+        if self._mask is not None:
+            self._mask = np.where(self._mask == object_id, into, self._mask).astype(np.uint8)
+
     def forget_keyframe(self, frame_index: int) -> None: ...
 
     def set_live(self, live: bool) -> None: ...
@@ -274,6 +278,37 @@ def test_keeping_a_frame_as_keyframe_is_undone_from_anywhere(app: App, disc_clip
     np.testing.assert_array_equal(app.bridge.mask_at(1)[0], before)
     app.key(Key.Key_Y, CONTROL)
     app.until(lambda: app.bridge.mask_at(1)[1] is MaskKind.KEYFRAME)
+
+
+def test_merged_objects_are_tracked_as_one_and_parted_by_undo(app: App, disc_clip: Any) -> None:
+    app.open(str(disc_clip.path))
+    app.stroke((70, 50), (80, 60))
+    app.key(Key.Key_N)
+    app.stroke((20, 20), (30, 30))
+    app.until(lambda: app.bridge.painted_ids == {1, 2})
+    app.key(Key.Key_F)
+    last = len(disc_clip.masks) - 1
+    app.until(lambda: app.bridge.mode is Mode.FROZEN and app.shown == last)
+    before = {index: app.bridge.mask_at(index) for index in range(last + 1)}
+    app.window.objects.merge(2, 1)
+    app.until(lambda: app.bridge.painted_ids == {1})
+    for index, (mask, kind) in before.items():
+        now, its_kind = app.bridge.mask_at(index)
+        np.testing.assert_array_equal(now, np.where(mask == 2, 1, mask))
+        assert its_kind is kind
+    app.key(Key.Key_Z, CONTROL)
+    app.until(lambda: app.bridge.painted_ids == {1, 2})
+    for index, (mask, kind) in before.items():
+        now, its_kind = app.bridge.mask_at(index)
+        np.testing.assert_array_equal(now, mask)
+        assert its_kind is kind
+    app.window.tracking.go_to(0)
+    app.until(lambda: app.shown == 0)
+    app.key(Key.Key_F)  # the tracker learns the two anew
+    app.until(lambda: app.bridge.mode is Mode.FROZEN and app.shown == last)
+    mask = app.bridge.mask_at(last)[0]
+    assert mask is not None
+    assert np.array_equal(np.unique(mask), np.unique(before[last][0]))
 
 
 def test_scrubbing_ends_at_the_frame_under_the_pointer(app: App, disc_clip: Any) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import threading
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from engine.object_state import ObjectState
 from engine.project.mask_codec import decode_mask, encode_mask, without_objects
 from engine.project.mask_store import MaskStore
 from engine.runtime.messages import MaskKind
@@ -223,6 +225,45 @@ def test_a_pin_can_be_taken_back():
     assert store.kinds() == {0: K, 3: K}
 
 
+def test_a_merge_turns_every_mask_and_is_taken_back_to_the_byte():
+    store = MaskStore()
+    store.put_keyframe(0, mask_with(1, 2, 3), [1, 2, 3])
+    tracked(store, 1, 2, mask=mask_with(1, 2))
+    store.put_keyframe(2, mask_with(1), [2])  # 2 is not here
+    store.put_tracked(3, encode_mask(mask_with(1)), {1: 0.9, 2: 0.1}, {1: ObjectState.SURE, 2: ObjectState.LOST})
+    store.put_keyframe(5, mask_with(2), [2])
+    before, states = store.contents(), store.all_states()
+    masks = {index: mask.tobytes() for index, mask in store.snapshot().items()}
+    change = store.merge_objects(2, 1)
+    assert (change.first, change.last, change.keyframes_gone) == (0, 5, ())
+    for index, data in masks.items():
+        mask = np.frombuffer(data, np.uint8).reshape(6, 8)
+        assert np.array_equal(store.get(index)[0], np.where(mask == 2, 1, mask))
+    assert store.object_ids == store.painted_ids == (1, 3)
+    assert store.keyframe(5).touched == {1}
+    assert store.confidence(3) == {1: 0.9}  # the part that is there speaks for the whole
+    assert store.states(3) == {1: ObjectState.SURE}
+    store.restore_object(2)
+    after = store.contents()
+    assert after.tracked == before.tracked
+    assert after.stale == before.stale
+    assert {i: dataclasses.replace(k, version=0) for i, k in after.keyframes.items()} == {
+        i: dataclasses.replace(k, version=0) for i, k in before.keyframes.items()
+    }
+    assert store.all_states() == states
+
+
+def test_a_frame_tracked_since_a_merge_stays_as_it_is():
+    store = MaskStore()
+    store.put_keyframe(0, mask_with(1, 2), [1, 2])
+    tracked(store, 1, 2, mask=mask_with(1, 2))
+    store.merge_objects(2, 1)
+    store.put_tracked(2, encode_mask(mask_with(1)))
+    store.restore_object(2)
+    assert np.array_equal(store.get(1)[0], mask_with(1, 2))
+    assert np.array_equal(store.get(2)[0], mask_with(1))
+
+
 def test_an_id_that_is_used_again_brings_nothing_back():
     store = MaskStore()
     store.put_keyframe(0, mask_with(1, 2), [1, 2])
@@ -278,6 +319,7 @@ edits = st.one_of(
     st.tuples(st.just("remove"), st.integers(0, 9), st.just(set())),
     st.tuples(st.just("delete"), st.integers(1, 3), st.just(set())),
     st.tuples(st.just("restore"), st.integers(1, 3), st.just(set())),
+    st.tuples(st.just("merge"), st.integers(1, 3), st.just(set())),
     st.tuples(st.just("unpin"), st.integers(0, 9), st.just(set())),
 )
 
@@ -293,6 +335,8 @@ def test_counts_agree_with_the_contents_after_any_edits(steps):
             store.put_tracked(number, encode_mask(mask_with(*ids)))
         elif what == "remove":
             store.remove(number)
+        elif what == "merge":
+            store.merge_objects(number, number % 3 + 1)
         elif what == "restore":
             store.restore_object(number)
         elif what == "unpin":

@@ -239,6 +239,14 @@ class FakeTracker:
         if self._state is not None:
             self._state = np.where(self._state == object_id, 0, self._state).astype(np.uint8)
 
+    def merge_objects(self, object_id: int, into: int) -> None:
+        self._note(("merge", object_id))
+        if object_id in self._known:
+            self._known.discard(object_id)
+            self._known.add(into)
+        if self._state is not None:
+            self._state = np.where(self._state == object_id, into, self._state).astype(np.uint8)
+
     def forget_keyframe(self, frame_index: int) -> None:
         self._note(("forget", frame_index))
         self._keyframes.discard(frame_index)

@@ -318,6 +318,33 @@ def test_deleting_an_object_while_tracking_removes_it_everywhere(clip):
     assert ("delete", 2) in clip.tracker.calls
 
 
+def test_merging_objects_while_tracking_reaches_every_frame_and_undo_ends_the_run(clip):
+    both = square(1) | square(2, x=12)
+    clip.paint(both, touched=[1, 2])
+    clip.tracker.gate.close()
+    clip.tracker.gate.allow(4)
+    clip.session.track()
+    clip.wait_shown(3)
+    clip.tracker.gate.wait_arrived(5)  # frame 4 is on its way through the tracker
+    before = {index: clip.session.mask_at(index)[0] for index in range(4)}
+    clip.session.merge_objects(2, 1)
+    clip.tracker.gate.allow(1)
+    clip.wait_shown(4)
+    for index in range(5):
+        assert set(np.unique(clip.session.mask_at(index)[0])) == {0, 1}
+    assert ("merge", 2) in clip.tracker.calls
+    clip.session.part_objects(2)
+    clip.wait_mode(Mode.FROZEN)
+    clip.tracker.gate.open()
+    for index, mask in before.items():
+        assert np.array_equal(clip.session.mask_at(index)[0], mask)
+    clip.session.seek(3)
+    clip.wait_shown(3)
+    clip.session.track()  # the tracker has to see the keyframe again, and tells the two apart then
+    clip.wait_event(TrackingFinished)
+    assert set(np.unique(clip.session.mask_at(9)[0])) == {0, 1, 2}
+
+
 def test_deleting_the_last_object_stops_tracking(clip):
     clip.paint()
     clip.tracker.gate.close()
