@@ -29,12 +29,24 @@ _SIDECARS = ("-wal", "-shm", "-journal")
 class ProjectFile:
     """An open project. Make one with `create` or `open_project`; `close` it."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, lock: FileLock | None, why: str = "") -> None:
-        """`lock` None: read-only, and `why` says why in half a sentence."""
+    def __init__(
+        self,
+        path: Path,
+        connection: sqlite3.Connection,
+        lock: FileLock | None,
+        why: str = "",
+        guard: FileLock | None = None,
+    ) -> None:
+        """
+        Args:
+            lock: None: read-only, and `why` says why in half a sentence.
+            guard: keeps others from writing while it is read, so that no log is left beside it.
+        """
         self.path = path
         self.why_read_only = why
         self._connection = connection
         self._lock = lock
+        self._guard = guard
         self._written = Written()
 
     @property
@@ -98,9 +110,10 @@ class ProjectFile:
             if not self.read_only:
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._connection.close()
-        if self._lock is not None:
-            _release(self._lock)
-            self._lock = None
+        for held in (self._lock, self._guard):
+            if held is not None:
+                _release(held)
+        self._lock = self._guard = None
 
     def remove(self) -> None:
         """Close it and delete its files."""
@@ -165,14 +178,18 @@ def open_project(path: Path, *, read_only: bool = False) -> ProjectFile:
     with _told(path, "opened"):
         path = path.resolve(strict=True)
         _check_files(path)
-        lock, why = (None, "as asked") if read_only else _lock_to_write(path)
+        lock, why = _lock_to_write(path)
+        guard = None
+        if read_only:
+            lock, guard, why = None, lock, "as asked"
         try:
-            connection = _connect(path) if lock is not None else _connect_to_read(path)
+            connection = _connect(path) if lock is not None else _connect_to_read(path, alone=guard is not None)
         except BaseException:
-            if lock is not None:
-                _release(lock)
+            for held in (lock, guard):
+                if held is not None:
+                    _release(held)
             raise
-    return ProjectFile(path, connection, lock, why)
+    return ProjectFile(path, connection, lock, why, guard)
 
 
 def in_use(path: Path) -> bool:
@@ -211,19 +228,26 @@ def _connect_to_write(path: Path, *, alone: bool = False) -> sqlite3.Connection:
     return connection
 
 
-def _connect_to_read(path: Path) -> sqlite3.Connection:
-    connection = _open(path, "ro")
+def _connect_to_read(path: Path, *, alone: bool) -> sqlite3.Connection:
+    """`alone`: nobody can write meanwhile. Who may write takes the log away behind himself, so he does it this way."""
+    connection = _open(path, "rw" if alone else "ro")
     try:
+        connection.execute("PRAGMA query_only = ON")
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.OperationalError as error:  # no index of a log can be made, as on a read-only disk: the file alone
         connection.close()
         log = _sidecars(path)[0]
-        if log.exists() and log.stat().st_size:
+        if alone:  # a full disk, as in `_connect`
+            connection = _open(path, "rw")
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+            connection.execute("PRAGMA query_only = ON")
+        elif log.exists() and log.stat().st_size:
             raise ProjectError(
                 f"{path.name} was not closed, and what was saved last cannot be read on a read-only disk.",
                 f"Copy it, together with {log.name}, to another disk.",
             ) from error
-        connection = _open(path, "ro", "&immutable=1")
+        else:
+            connection = _open(path, "ro", "&immutable=1")
     try:
         if _check(connection) < schema.VERSION:
             copy = sqlite3.connect(":memory:", isolation_level=None)

@@ -14,7 +14,7 @@ from av.video.reformatter import Colorspace, VideoReformatter
 
 from engine.errors import SourceError
 from engine.types import Rgb
-from engine.video.source import check_regular, check_size
+from engine.video.source import MAX_PIXELS, MAX_SIDE, check_regular, check_size
 
 # Local files may name other resources (playlists, concat scripts); only other local files are followed, never the net.
 _LOCAL_ONLY = {"protocol_whitelist": "file,crypto,data"}
@@ -22,6 +22,9 @@ _LOCAL_ONLY = {"protocol_whitelist": "file,crypto,data"}
 _TEXT_DEMUXERS = frozenset({"tty", "bin", "xbin", "adf", "idf"})
 _UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
 _ATTACHED_PIC = 0x400  # AV_DISPOSITION_ATTACHED_PIC
+# A stream may say at any frame that its pictures are huge from now on: the decoder then refuses before it takes memory.
+# A little more than what is allowed, for sizes that are rounded up.
+DECODER_OPTIONS = {"max_pixels": str(MAX_PIXELS + 64 * MAX_SIDE)}
 
 
 def decode_threads() -> int:
@@ -103,6 +106,7 @@ def _pick_stream(container: Any, path: Path) -> Any:
         )
     stream = max(known, key=lambda s: s.codec_context.width * s.codec_context.height)
     check_size(path.name, stream.codec_context.width, stream.codec_context.height)
+    stream.codec_context.options = DECODER_OPTIONS
     stream.codec_context.thread_type = "AUTO"
     stream.codec_context.thread_count = decode_threads()
     return stream

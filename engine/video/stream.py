@@ -13,9 +13,9 @@ import av
 import av.error
 
 from engine.errors import SourceError
-from engine.video.decode import RgbConverter
+from engine.video.decode import DECODER_OPTIONS, RgbConverter
 from engine.video.live import EndOfStreamError, GrabError, LiveSource, Picture, RetryPolicy, Wait
-from engine.video.source import SourceKind
+from engine.video.source import SourceKind, check_size
 
 SCHEMES = frozenset({"http", "https", "rtsp", "rtsps", "rtmp", "rtmps", "udp", "rtp", "srt", "tcp"})
 
@@ -68,6 +68,8 @@ class _StreamGrabber:
         if not streams or streams[0].codec_context is None:
             raise SourceError(f"{self.name} carries no video that can be decoded.", "Check the address.")
         stream = streams[0]
+        check_size(self.name, stream.codec_context.width, stream.codec_context.height)
+        stream.codec_context.options = DECODER_OPTIONS
         # Threads per slice, not per frame: those hold back one frame each.
         stream.codec_context.thread_type = "SLICE"
         rate = float(stream.average_rate or stream.guessed_rate or 0)
@@ -93,7 +95,7 @@ class _StreamGrabber:
     def grab(self, wait: Wait) -> Picture:
         try:
             picture = next(self._pictures, None)
-        except av.error.InvalidDataError as error:
+        except (av.error.InvalidDataError, av.error.ArgumentError) as error:  # the latter: beyond DECODER_OPTIONS
             raise GrabError("what it sends cannot be decoded") from error
         except (av.error.FFmpegError, OSError) as error:
             raise GrabError(_reason(error)) from error
@@ -101,6 +103,7 @@ class _StreamGrabber:
             if self._finite:
                 raise EndOfStreamError
             raise GrabError("the other side ended the stream")
+        check_size(self.name, picture.width, picture.height)
         if self._pace is not None and picture.time is not None:
             self._pace.hold(picture.time, wait)
         if self._convert is None:

@@ -45,8 +45,8 @@ def leave_unclosed(path: Path, frames: int) -> None:
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[ProjectFile]:
-    project = open_project(path)
+def opened(path: Path, *, read_only: bool = False) -> Iterator[ProjectFile]:
+    project = open_project(path, read_only=read_only)
     try:
         yield project
     finally:
@@ -70,6 +70,8 @@ def main(folder: Path) -> None:
             leave_unclosed(path, frames)
             path.with_name(path.name + "-shm").unlink()
         fill(ballast)
+        with opened(path, read_only=True) as project:
+            exported = len(project.read().contents.tracked)
         offered = len(find_leftovers(folder))
         with opened(path) as project:
             masks = len(project.read().contents.tracked)
@@ -78,7 +80,7 @@ def main(folder: Path) -> None:
             again = refusal(project, frames + 1)
         with opened(path) as project:
             after = len(project.read().contents.tracked)
-        found[name] = [offered, masks, told, again, after]
+        found[name] = [exported, offered, masks, told, again, after]
     leave_unclosed(path, 40)
     path.with_name(path.name + "-shm").unlink()
     remount(folder, "ro")

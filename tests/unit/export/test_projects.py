@@ -90,6 +90,13 @@ def test_a_project_that_a_window_has_open_is_read_and_left_as_it_is(project: Pat
     assert Path(export.source) == project.parent / "clip.mp4"
 
 
+def test_reading_leaves_nothing_beside_a_project(project: Path) -> None:
+    before, content = sorted(project.parent.iterdir()), project.read_bytes()
+    read_project(project)
+    assert sorted(project.parent.iterdir()) == before
+    assert project.read_bytes() == content
+
+
 def test_a_video_that_has_gone_or_changed_must_be_named(
     project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -177,9 +177,10 @@ def test_a_full_disk_and_a_read_only_one_hide_nothing_that_was_saved(tmp_path: P
     assert done.returncode == 0, done.stderr
     full = "a.livemask cannot be saved: the disk is full."
     assert json.loads(done.stdout) == {
-        # offered for recovery, masks found on the full disk, the answer to a save, and once there is room, masks then
-        "closed": [1, 5, full, "", 6],
-        "unclosed": [1, 30, full, "", 31],
+        # On the full disk: masks an export finds, offers to recover, masks a window finds, the answer to a save; the
+        # answer once there is room, and the masks then.
+        "closed": [5, 1, 5, full, "", 6],
+        "unclosed": [30, 1, 30, full, "", 31],
         "read-only": "a.livemask was not closed, and what was saved last cannot be read on a read-only disk. Copy it, "
         "together with a.livemask-wal, to another disk.",
         "writable again": 40,

@@ -16,6 +16,7 @@ import pytest
 
 from engine.errors import SourceError
 from engine.types import Frame
+from engine.video import decode
 from engine.video.file import VideoFileSource
 from engine.video.folder import ImageFolderSource
 from engine.video.open import classify, open_source
@@ -210,6 +211,22 @@ def test_size_that_changes_in_the_middle_is_scaled(clip: Clip, tmp_path: Path) -
     frames, _ = read_all(path)
     assert len(frames) == 85
     assert {frame.rgb.shape for frame in frames} == {(96, 128, 3)}
+
+
+def test_pictures_that_become_huge_on_the_way_are_skipped(
+    clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The decoder refuses them before it takes memory; what comes after them is there."""
+    monkeypatch.setattr(decode, "DECODER_OPTIONS", {"max_pixels": str(64 * 48)})
+    parts = []
+    for name, size in (("small", "64:48"), ("large", "128:96")):
+        parts.append(tmp_path / f"{name}.mjpeg")
+        ffmpeg("-i", clip("intra.avi"), "-vf", f"scale={size}", "-frames:v", "9", "-c:v", "mjpeg", parts[-1])
+    small, large = (part.read_bytes() for part in parts)
+    frames, warning = read_all(written(tmp_path / "grows.mjpeg", small + large + small))
+    assert [frame.rgb.shape for frame in frames] == [(48, 64, 3)] * 18
+    assert warning is not None
+    assert "skipped" in warning
 
 
 def test_names_that_look_like_protocols_or_patterns(clip: Clip, tmp_path: Path) -> None:

@@ -14,9 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from engine.errors import SourceError
 from engine.types import Frame
+from engine.video import source as limits
+from engine.video import stream
 from engine.video.source import SourceKind
 from engine.video.stream import StreamSource, is_stream_url, without_password
 from tests.support.servers import MjpegServer, RtspServer, free_port, grey
@@ -90,12 +93,8 @@ def test_a_stall_counts_as_lost(server: MjpegServer) -> None:
         take(source)
         server.stalled.set()
 
-        def read_on() -> None:
-            while True:
-                take(source)
-
         with pytest.raises(SourceError, match="not sent anything"):
-            read_on()
+            read_on(source)
 
 
 def test_a_stream_that_stays_away_is_an_error(server: MjpegServer) -> None:
@@ -103,12 +102,8 @@ def test_a_stream_that_stays_away_is_an_error(server: MjpegServer) -> None:
         take(source)
         server.die()
 
-        def read_on() -> None:
-            while True:
-                take(source)
-
         with pytest.raises(SourceError, match=r"was lost: Nothing listens"):
-            read_on()
+            read_on(source)
 
 
 def test_close_wakes_a_read_that_waits_for_a_stalled_server(server: MjpegServer) -> None:
@@ -117,12 +112,12 @@ def test_close_wakes_a_read_that_waits_for_a_stalled_server(server: MjpegServer)
     server.stalled.set()
     done = threading.Event()
 
-    def read_on() -> None:
+    def read_until_closed() -> None:
         while source.read() is not None:
             pass
         done.set()
 
-    reader = threading.Thread(target=read_on)
+    reader = threading.Thread(target=read_until_closed)
     reader.start()
     closer = threading.Thread(target=source.close)
     closer.start()
@@ -174,6 +169,43 @@ def test_pictures_that_change_their_size_on_the_way_are_scaled() -> None:
             assert {frame.rgb.shape for frame in frames} == {(48, 64, 3)}
             assert frames[-1].index > 15
             assert source.status == ""
+    finally:
+        server.die()
+
+
+def larger(number: int) -> NDArray[np.uint8]:
+    """Small pictures, and from the tenth on some of twice the width and height."""
+    return grey(number) if number < 10 else grey(number).repeat(2, axis=0).repeat(2, axis=1)
+
+
+def read_on(source: StreamSource) -> None:
+    while True:
+        take(source)
+
+
+def test_pictures_beyond_the_limit_are_refused_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_PIXELS", 64 * 48)
+    for picture in (larger, lambda _: larger(10)):  # on the way, and from the beginning
+        server = MjpegServer(picture=picture)
+        try:
+            with (
+                pytest.raises(SourceError, match="is 128 x 96; the limit is"),
+                closing(StreamSource(server.url(), reconnect_s=0)) as source,
+            ):
+                read_on(source)
+        finally:
+            server.die()
+
+
+def test_the_decoder_takes_no_memory_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "DECODER_OPTIONS", {"max_pixels": str(64 * 48)})
+    server = MjpegServer(picture=larger)
+    try:
+        with (
+            pytest.raises(SourceError, match="cannot be decoded"),
+            closing(StreamSource(server.url(), reconnect_s=0)) as source,
+        ):
+            read_on(source)
     finally:
         server.die()
 
@@ -263,6 +295,37 @@ def test_a_file_behind_an_address_plays_in_real_time_and_ends(clip: Clip, tmp_pa
                 assert last.index == 19
                 assert source.captured == 20
             assert time.monotonic() - start >= 19 / 25
+        finally:
+            web.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize("way", ["redirect", "playlist"])
+def test_an_address_does_not_lead_to_files_of_this_machine(clip: Clip, way: str) -> None:
+    film = clip("b_frames.ts")
+
+    class Guide(http.server.BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            if way == "redirect":
+                self.send_response(302)
+                self.send_header("Location", film.as_uri())
+                self.end_headers()
+                return
+            self.send_response(200)
+            self.send_header("Content-Type", "application/vnd.apple.mpegurl")
+            self.end_headers()
+            lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:4", "#EXTINF:3,", film.as_uri(), "#EXTINF:3,", str(film)]
+            self.wfile.write("\n".join([*lines, "#EXT-X-ENDLIST", ""]).encode())
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Guide) as web:
+        thread = threading.Thread(target=web.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            with pytest.raises(SourceError, match=r"cannot be opened|does not answer|no video"):
+                StreamSource(f"http://127.0.0.1:{web.server_address[1]}/list.m3u8", open_timeout_s=0.5, reconnect_s=0)
         finally:
             web.shutdown()
             thread.join()
