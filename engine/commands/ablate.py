@@ -13,6 +13,7 @@ DATASETS = ("davis2016", "davis2017")
 EXPERIMENTS = (
     "strategies", "sigma", "sigma-sparse", "range", "references", "temperature", "labels", "our-temperature", "window",
     "keep-first", "keyframe-sigma", "our-references", "top-k", "pooling", "keyframe-pooling",
+    "keyframe-lattice",
 )  # fmt: skip
 
 

@@ -33,6 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--zip", type=Path, metavar="FILE", help="also zip the masks for the benchmark's server (with --out DIR, blind "
         "splits are zipped in any case)"
     )  # fmt: skip
+    parser.add_argument(
+        "--no-frames", action="store_true", help="no pictures of the data's frames in the report, so that it can be "
+        "published where the data cannot"
+    )  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="track what is finished in --out again")
     add_engine_arguments(parser)
 
@@ -89,7 +93,7 @@ def run(options: argparse.Namespace) -> int:
         print(as_text(report))
         suffix = f"-{dataset.split}" if dataset.split else ""
         if options.out is not None:
-            publish(report, dataset, out, suffix=suffix)
+            publish(report, dataset, out, suffix=suffix, with_frames=not options.no_frames)
             print(f"report: {out / f'report{suffix}.html'}")
         if options.json is not None:
             write_text(options.json, json.dumps(as_dict(report), indent=1))

@@ -16,13 +16,14 @@ from engine.evaluation.strips import encode_png, worst_strips
 MOST_CURVES = 60  # sequences; the page holds its pictures, and YouTube-VOS has 474
 
 
-def publish(report: Report, dataset: Dataset, out: Path, *, suffix: str = "") -> None:
+def publish(report: Report, dataset: Dataset, out: Path, *, suffix: str = "", with_frames: bool = True) -> None:
     """Write global_results.csv, per-sequence_results.csv, report.json, report.md and report.html into `out`.
 
     Without matplotlib the pages come without plots and say so.
 
     Args:
         suffix: goes before the ending of each name, such as "-val".
+        with_frames: False leaves out the worst frames, which are pictures of the data.
 
     Raises:
         UserError: a file cannot be written, or a frame cannot be read again for a picture.
@@ -30,10 +31,11 @@ def publish(report: Report, dataset: Dataset, out: Path, *, suffix: str = "") ->
     write_text(out / f"global_results{suffix}.csv", global_csv(report))
     write_text(out / f"per-sequence_results{suffix}.csv", per_sequence_csv(report))
     write_text(out / f"report{suffix}.json", json.dumps(as_dict(report), indent=1))
-    write_pages(out, f"report{suffix}", f"LiveMask on {report.title}", sections_of(report, dataset, out))
+    sections = sections_of(report, dataset, out, with_frames=with_frames)
+    write_pages(out, f"report{suffix}", f"LiveMask on {report.title}", sections)
 
 
-def sections_of(report: Report, dataset: Dataset, out: Path) -> list[Section]:
+def sections_of(report: Report, dataset: Dataset, out: Path, *, with_frames: bool = True) -> list[Section]:
     """The parts of the page."""
     sections = [Section("Figures", points=tuple(notes(report)), tables=(table(report),))]
     if report.scores and not plots_available():
@@ -42,7 +44,7 @@ def sections_of(report: Report, dataset: Dataset, out: Path) -> list[Section]:
         sections += _plots(report)
     if report.failures:
         sections.append(_failures(report))
-    strips = worst_strips(dataset, out / dataset.result_folder, report.scores)
+    strips = worst_strips(dataset, out / dataset.result_folder, report.scores) if with_frames else ()
     if strips:
         sections.append(
             Section(

@@ -224,12 +224,15 @@ class DenseKernel:
         columns: Sequence[torch.Tensor],
         sigmas: Sequence[float | None],
         chunk: int | None = None,
+        top_k: int = 0,
     ) -> torch.Tensor:
         """The same for raw features: softmax over every key of every reference, then times the prior (paper recipe).
 
         Args:
             query, keys: hw x C, the query already scaled.
             columns, sigmas: as above.
+            top_k: only the so many cells with the strongest votes take part, for each target cell (with those whose
+                votes equal the weakest of them); 0: all.
 
         Returns:
             references x h x w x (d + 1) float32; the last column is each reference's share of the mass.
@@ -239,6 +242,8 @@ class DenseKernel:
         for first in range(0, cells, chunk):
             part = query[first : first + chunk]
             logits = [(part @ key.T).float() for key in keys]
+            if top_k:
+                self._keep_strongest(logits, sigmas, first, top_k)
             peak = torch.stack([logit.amax(1) for logit in logits]).amax(0)[:, None]
             normaliser = torch.zeros_like(peak)
             for index, (logit, column, sigma) in enumerate(zip(logits, columns, sigmas, strict=True)):
@@ -249,3 +254,19 @@ class DenseKernel:
                 sums[index, first : first + chunk] = weight @ column.float()
             sums[:, first : first + chunk] /= normaliser
         return sums.reshape(len(keys), self.height, self.width, -1)
+
+    def _keep_strongest(
+        self, logits: Sequence[torch.Tensor], sigmas: Sequence[float | None], first: int, count: int
+    ) -> None:
+        """Put -inf over the logits of all but `count` votes in every row, in place. Rows begin at cell `first`."""
+        rows = len(logits[0])
+        priors = {s: self.log_prior(first, first + rows, s).reshape(rows, -1) for s in sigmas if s is not None}
+        votes = [x if s is None else x + priors[s] for x, s in zip(logits, sigmas, strict=True)]
+        weakest = strongest_votes(torch.cat(votes, 1), count)
+        for logit, vote in zip(logits, votes, strict=True):
+            logit.masked_fill_(vote < weakest, float("-inf"))
+
+
+def strongest_votes(votes: torch.Tensor, count: int) -> torch.Tensor:
+    """The weakest of the `count` strongest votes (all of them, if there are fewer) in each row: rows x 1."""
+    return votes.topk(min(count, votes.shape[1]), dim=1, sorted=False).values.amin(1, keepdim=True)

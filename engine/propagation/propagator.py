@@ -247,6 +247,7 @@ class Propagator:
             [slot.keys for slot, _ in recent],
             [torch.cat([slot.labels, torch.ones_like(slot.labels[:, :1])], 1) for slot, _ in recent],
             [sigma for _, sigma in recent],
+            top_k=self.recipe.top_k,
         )
         votes = Votes.empty(self.height, self.width, self.bank.objects, cells.device)
         for (slot, _), part in zip(recent, sums, strict=True):

@@ -26,6 +26,8 @@ class Recipe:
             the prior onto the finished softmax, as the reference implementation does.
         label_power: the label stored of a tracked frame is the propagated one to this power, normalised: 1 keeps it as
             it is (soft), larger values sharpen it, infinity stores the one-hot of its argmax.
+        top_k: only the so many cells with the strongest votes (affinity times prior, over all references) have a say in
+            a target cell, and the softmax runs over them alone; 0: all. Needs `renormalise` False.
         window: recent references are seen through a square window of this radius in cells; None: all cells.
         pool_recent: 2: of the recent references all but the newest `fine_references` are means of 2 x 2 cells, a
             quarter of the keys; 1: none is.
@@ -52,6 +54,7 @@ class Recipe:
     logit_scale: float | None = None
     renormalise: bool = True
     label_power: float = math.inf
+    top_k: int = 0
     window: int | None = None
     pool_recent: int = 1
     fine_references: int = 1
@@ -78,6 +81,10 @@ class Recipe:
             raise ValueError("pool_recent and pool_keyframes are 1 or 2, fine_references is not negative")
         if not self.renormalise and (self.pool_recent > 1 or self.pool_keyframes > 1):
             raise ValueError("pooling needs renormalised labels")
+        if self.top_k < 0:
+            raise ValueError("top_k must not be negative")
+        if self.top_k and self.renormalise:
+            raise ValueError("top_k needs the plain softmax, which alone sees all references at once")
         if not 0 <= self.far_keyframe_voice <= 1:
             raise ValueError("far_keyframe_voice is a weight from 0 to 1")
         if not self.label_power >= 1:

@@ -39,6 +39,7 @@ def propagate_labels(
     *,
     logit_scale: float = 1.0,
     renormalise: bool = True,
+    top_k: int = 0,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Eq. 7 over all cells of all references, with the prior of eq. 6.
 
@@ -47,6 +48,8 @@ def propagate_labels(
         references: at least one.
         renormalise: labels are divided by the sum of (affinity x prior x voice);
             False: the prior multiplies the finished softmax, and nothing is divided again (reference implementation).
+        top_k: not renormalised only: each target cell listens to so many cells, those with the greatest affinity times
+            prior, and the softmax runs over them; 0: to all.
 
     Returns:
         (object labels d x h x w, total mass h x w), float32. The background label is mass - sum over objects, because
@@ -72,6 +75,9 @@ def propagate_labels(
     label = torch.cat(labels, 1)  # d x N
     voice = torch.cat(voices, 1)  # d x N
     if not renormalise:
+        if top_k:
+            weaker = (logit + log_prior).argsort(1, descending=True)[:, top_k:]
+            logit = logit.scatter(1, weaker, float("-inf"))
         weight = logit.softmax(1) * log_prior.exp()  # hw x N
         mass = weight.sum(1)  # hw
         return _vote(label, voice, weight, mass, (height, width))

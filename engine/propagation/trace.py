@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from engine.errors import MaskError
+from engine.propagation.affinity import strongest_votes
 from engine.propagation.grid import pool_cells
 from engine.propagation.memory import Slot
 from engine.propagation.propagator import Propagator, keyframe_voices
@@ -123,8 +124,11 @@ def trace_cell(
         spoken = keyframe_voices(bank.keyframes, frame_index, recipe.far_keyframe_voice)
         references += [(slot, False, recipe.sigma_keyframe) for slot in bank.keyframes]
         voices += list(spoken[:, object_column])
-    kept = [i for i, (slot, _, _) in enumerate(references) if slot.frame_index != leave_out and float(voices[i]) > 0]
-    if not kept:
+    kept = [i for i, (slot, _, _) in enumerate(references) if slot.frame_index != leave_out]
+    knowing = [i for i in kept if float(voices[i]) > 0]
+    if recipe.renormalise:
+        kept = knowing  # the plain softmax runs over the others, too
+    if not knowing:
         raise MaskError(
             "No other frame in the engine's memory knows this object.", "Track on, and ask on a later frame."
         )
@@ -146,6 +150,9 @@ def trace_cell(
         weight = (whole - whole.max()).exp()
         mass = 1.0
     else:
+        if recipe.top_k:
+            votes = logit + log_prior
+            logit = logit.masked_fill(votes < strongest_votes(votes.reshape(1, -1), recipe.top_k), float("-inf"))
         weight = logit.flatten().softmax(0).reshape(logit.shape) * log_prior.exp()
         mass = float(weight.sum())
     weight = weight * voice

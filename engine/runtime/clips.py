@@ -31,8 +31,9 @@ class ClipFile:
 def find_clips(what: Path, masks: Path) -> list[ClipFile]:
     """The clips of a folder or of a list, sorted by name.
 
-    A folder: every video below it, and every folder below it that holds images. A list: a text file with a path per
-    line, taken from the folder of the list where it is relative; empty lines and those that begin with # are left out.
+    A folder: every video below it, and every folder below it that holds images; links are followed. A list: a text
+    file with a path per line, taken from the folder of the list where it is relative; empty lines and those that begin
+    with # are left out.
 
     The mask of a clip is masks/NAME.png (or another image), or the first image of the folder masks/NAME, as DAVIS has
     it.
@@ -56,8 +57,11 @@ def find_clips(what: Path, masks: Path) -> list[ClipFile]:
 
 def _below(folder: Path) -> list[Path]:
     found = []
-    for path, folders, files in os.walk(folder):
+    for path, folders, files in os.walk(folder, followlinks=True):
         here = Path(path)
+        if _leads_back(here, folder):
+            folders.clear()
+            continue
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         shown = [here / name for name in sorted(files) if not name.startswith(".")]
         if here != folder and any(file.suffix.lower() in IMAGE_SUFFIXES for file in shown):
@@ -66,6 +70,11 @@ def _below(folder: Path) -> list[Path]:
             continue
         found += [file for file in shown if classify(file) == "video"]
     return found
+
+
+def _leads_back(here: Path, root: Path) -> bool:
+    """Whether a link brought the walk into a folder it is below of, where it would go round for ever."""
+    return here != root and any(os.path.samefile(here, above) for above in here.parents if above.is_relative_to(root))
 
 
 def _listed(path: Path) -> list[Path]:

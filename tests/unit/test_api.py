@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import re
 import shlex
@@ -37,6 +38,23 @@ def test_every_name_is_the_one_of_its_home(name: str) -> None:
     value = getattr(engine, name)
     assert value is getattr(importlib.import_module(value.__module__), name)
     assert name in dir(engine)
+
+
+@pytest.mark.parametrize("name", engine.__all__)
+def test_every_public_call_says_its_types(name: str) -> None:
+    value = getattr(engine, name)
+    calls = [value] if inspect.isfunction(value) else []
+    if inspect.isclass(value) and not issubclass(value, BaseException):
+        found = {part: inspect.getattr_static(value, part) for part in vars(value)}
+        calls = [getattr(one, "__func__", getattr(one, "fget", one)) for one in found.values()]
+        calls = [one for one in calls if inspect.isfunction(one)]
+    for call in calls:
+        if call.__name__.startswith("_") and call.__name__ != "__init__":
+            continue
+        parameters = list(inspect.signature(call).parameters.values())
+        untold = [p.name for p in parameters if p.annotation is p.empty and p.name not in ("self", "cls")]
+        assert not untold, f"{call.__qualname__}: {untold}"
+        assert "return" in call.__annotations__, call.__qualname__
 
 
 def test_other_names_are_unknown() -> None:

@@ -70,9 +70,10 @@ SWEEPS: Mapping[str, Sweep] = {
     "keep-first": Sweep(("keyframes",), (0, 1, 8), False, "keyframes kept for ever (0: the first frame ages, too)"),
     "keyframe-sigma": Sweep(("sigma_keyframe",), (8.0, 21.0, 42.0, None), False, "sigma of the keyframes"),
     "our-references": Sweep(("references",), (4, 5, 7, 9), False, "number of recent reference frames"),
-    "top-k": Sweep(("top_k", "topk"), (5, 10, 20, 50, None), False, "strongest references that vote for a cell"),
+    "top-k": Sweep(("top_k",), (5, 10, 20, 50, 200, 0), True, "cells that vote for a cell, the strongest (0: all)"),
     "pooling": Sweep(("pool_recent",), (1, 2), False, "pooling of the recent references but the newest, 1: none"),
     "keyframe-pooling": Sweep(("pool_keyframes",), (1, 2), False, "pooling of the keyframes, 1: none"),
+    "keyframe-lattice": Sweep(("keyframe_lattice",), (1, 2, 4), False, "spacing of cells that ask keyframes, 1: all"),
 }  # fmt: skip
 
 EXPERIMENTS = (STRATEGIES, *SWEEPS)

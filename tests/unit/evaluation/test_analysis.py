@@ -169,6 +169,16 @@ def test_pages_show_curves_failures_and_the_worst_frames(scored):
             assert image.size[0] > 300
 
 
+def test_a_report_without_frames_shows_none_and_says_all_else(scored):
+    dataset, out = scored
+    publish(report_on(dataset, out), dataset, out, with_frames=False)
+    assert [path.name for path in (out / "report-pictures").iterdir()] == ["iou-pair.png"]
+    for page in ("report.html", "report.md"):
+        text = (out / page).read_text()
+        assert "Worst frames" not in text
+        assert "lost at 00004" in text
+
+
 def test_without_matplotlib_everything_but_the_plots_is_there(scored, monkeypatch):
     dataset, out = scored
     monkeypatch.setitem(sys.modules, "matplotlib", None)

@@ -364,6 +364,13 @@ def test_a_report_nobody_could_write_is_told_first(davis2016, tmp_path, capsys):
     assert "no ground truth" in capsys.readouterr().err
 
 
+def test_frames_can_be_kept_out_of_the_report(tracked):
+    data, out = tracked
+    shutil.rmtree(out / "report-pictures")
+    assert evaluate("--dataset", "davis2016", "--data", data, "--out", out, "--no-frames") == 0
+    assert {path.name.partition("-")[0] for path in (out / "report-pictures").iterdir()} == {"iou", "quality"}
+
+
 def test_a_damaged_record_is_told(tracked, capsys):
     data, out = tracked
     call = ("--dataset", "davis2016", "--data", data, "--out", out, "--sequences", "alpha")

@@ -27,6 +27,7 @@ RECIPES = {
     "pooled": replace(ROBUST, pool_recent=2, pool_keyframes=2),
     "pooled, no window": replace(ROBUST, window=None, pool_recent=2, pool_keyframes=2),
     "paper": replace(PAPER, cosine=True, logit_scale=None),
+    "few voters": replace(PAPER, cosine=True, logit_scale=None, top_k=3),
 }
 
 
@@ -69,6 +70,8 @@ def test_traced_labels_are_the_propagated_ones(embedder, clip, name):
             assert sum(voter.said for voter in trace.voters) == pytest.approx(trace.label, abs=1e-4)
             shares = [voter.share for voter in trace.voters]
             assert shares == sorted(shares, reverse=True)
+            if few := RECIPES[name].top_k:
+                assert sum(int((voter.weights > 0).sum()) for voter in trace.voters) <= few
 
 
 def test_an_object_is_decided_by_its_own_pixels_in_earlier_frames(embedder, clip):

@@ -134,11 +134,13 @@ def test_weighted_mean_equals_plain_implementation(
     objects=st.integers(1, 20),
     references=st.integers(1, 12),
     chunk=st.integers(1, 100),
+    top_k=st.sampled_from([0, 0, 1, 2, 5, 50, 2000]),
 )
+@example(seed=0, height=9, width=11, objects=2, references=4, chunk=7, top_k=5)
 def test_softmax_equals_plain_implementation(
-    seed: int, height: int, width: int, objects: int, references: int, chunk: int
+    seed: int, height: int, width: int, objects: int, references: int, chunk: int, top_k: int
 ) -> None:
-    """The paper's recipe with the order of softmax and prior it has, at every chunk size."""
+    """The paper's recipe with the order of softmax and prior it has, at every chunk size, and with few voters."""
     query, keys, labels, known = _scene(seed, height, width, objects, references)
     known[:] = True
     kernel = DenseKernel(height, width, [8.0, 21.0], torch.device("cpu"))
@@ -150,17 +152,45 @@ def test_softmax_equals_plain_implementation(
         [column.reshape(-1, objects + 1) for column in columns],
         sigmas,
         chunk=chunk,
+        top_k=top_k,
     )
     plain = [
         Reference(k.permute(2, 0, 1), label.permute(2, 0, 1), row, sigma=sigma)
         for k, label, row, sigma in zip(keys, labels, known.float(), sigmas, strict=True)
     ]
-    expected, mass = propagate_labels(query.permute(2, 0, 1), plain, logit_scale=7.0, renormalise=False)
+    expected, mass = propagate_labels(query.permute(2, 0, 1), plain, logit_scale=7.0, renormalise=False, top_k=top_k)
     votes = Votes.empty(height, width, objects, torch.device("cpu"))
     for part in sums:
         votes.add(part, known[0].float())
     torch.testing.assert_close(votes.share() * sums[..., -1].sum(0), expected, atol=2e-5, rtol=0)
     torch.testing.assert_close(sums[..., -1].sum(0), mass, atol=2e-5, rtol=0)
+
+
+def test_only_the_strongest_voters_have_a_say() -> None:
+    """One voter: the cell with the greatest affinity times prior of all references gives its label, whole."""
+    query, keys, labels, known = _scene(4, 7, 8, 3, 5)
+    recipe = replace(PAPER, references=5, sampling=Sampling.CONSECUTIVE_9, motion_prior=False, top_k=1)
+    propagator = _propagator(recipe, 7, 8, 3)
+    bank = propagator.bank
+    known[:] = True
+    for index in range(5):
+        row = (keys[index], _fill(labels[index], bank.objects), _fill(known[index], bank.objects))
+        bank.add_recent(index, *row)
+    got, mass = propagator.propagate(query, 5)
+    logits = 10.0 * query.flatten(0, 1) @ keys.reshape(-1, 16).T
+    prior = spatial_prior(7, 8, 8.0).repeat(1, 5)
+    best = (logits.exp() * prior).argmax(1)
+    of_best = prior.gather(1, best[:, None]).reshape(7, 8)
+    torch.testing.assert_close(mass, of_best)
+    expected = (labels.reshape(-1, 3)[best].reshape(7, 8, 3) * of_best[..., None]).permute(2, 0, 1)
+    torch.testing.assert_close(got[:3], expected)
+
+
+def test_voters_are_counted_for_the_plain_softmax_only() -> None:
+    with pytest.raises(ValueError, match="plain softmax"):
+        Recipe(name="test", top_k=5)
+    with pytest.raises(ValueError, match="negative"):
+        replace(PAPER, top_k=-1)
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 53, 54, 55, 1000])

@@ -89,6 +89,17 @@ def test_folders_are_searched_and_masks_found_by_name(material):
     assert masks == ["deep/two.png", "one.png", "three/00000.png"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_links_are_clips_too_and_lead_round_no_circle(material, tmp_path):
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    (clips / "frames").symlink_to(material / "clips" / "three")
+    (clips / "more").symlink_to(material / "clips" / "deep")
+    (clips / "again").symlink_to(clips)
+    (clips / "up").symlink_to(tmp_path)
+    assert [clip.name for clip in find_clips(clips, material / "masks")] == ["frames", "more/two"]
+
+
 def test_lists_name_clips_from_anywhere(material, tmp_path):
     shutil.copytree(material / "clips", tmp_path / "clips")
     lines = ["# two of them", "clips/one.mp4", "", "clips/../clips/one.mp4", str(tmp_path / "clips" / "three")]
