@@ -115,10 +115,10 @@ def run_window(options: argparse.Namespace) -> int:
 
 
 def run_command(name: str, options: argparse.Namespace) -> int:
-    if getattr(options, "painting", False):  # it needs the window, which no command of the engine may know
-        from app.painting_bench import run
-
-        return run(options)
+    # These two need the window, which no command of the engine may know.
+    for what in ("painting", "window"):
+        if getattr(options, what, False):
+            return int(importlib.import_module(f"app.{what}_bench").run(options))
     return int(importlib.import_module(COMMANDS[name].module).run(options))
 
 

@@ -237,7 +237,7 @@ TABLE: tuple[ActionSpec | MenuSlot, ...] = (
         ("Shift+Z",),
         "See the last seconds of a live picture again, and correct them",
         "Track",
-        "",
+        "replay",
         True,
     ),
     ActionSpec(

@@ -18,7 +18,7 @@ from engine.video.source import SourceInfo
 
 _FILE_LEFT = ("to_start", "track_backward", "step_backward")
 _FILE_RIGHT = ("step_forward", "track_forward", "to_end")
-_LIVE = ("freeze", "record")
+_LIVE = ("replay", "freeze", "record")
 
 
 def timecode(seconds: float, fps: float | None) -> str:
@@ -62,7 +62,7 @@ class TransportBar(QFrame):
             label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self._file_buttons = [self._button(name) for name in (*_FILE_LEFT, *_FILE_RIGHT)]
         self._live_buttons = [self._button(name) for name in _LIVE]
-        self._live_buttons[1].setObjectName("recordButton")
+        self._live_buttons[-1].setObjectName("recordButton")
         self.big = Button(self.tr("Track or pause"))
         self.big.setObjectName("bigPlay")
         self.big.setIconSize(QSize(22, 22))
@@ -87,10 +87,10 @@ class TransportBar(QFrame):
                 column.addWidget(label)
         middle.setSpacing(4)
         half = len(_FILE_LEFT)
-        for button in (*self._file_buttons[:half], self._live_buttons[0]):
+        for button in (*self._file_buttons[:half], *self._live_buttons[:-1]):
             middle.addWidget(button)
         middle.addWidget(self.big)
-        for button in (self._live_buttons[1], *self._file_buttons[half:]):
+        for button in (self._live_buttons[-1], *self._file_buttons[half:]):
             middle.addWidget(button)
         grid = QGridLayout(self)
         grid.setContentsMargins(12, 5, 12, 3)

@@ -23,13 +23,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mask", type=Path, metavar="FILE", help="mask of the first frame; default: an ellipse")
     parser.add_argument("--objects", type=_positive, default=1, metavar="N", help="cut the mask into N objects")
     parser.add_argument(
-        "--frames", type=_positive, metavar="N", help="frames to measure (default 100; --compare 40; --painting 300)"
+        "--frames",
+        type=_positive,
+        metavar="N",
+        help="frames to measure (default 100; --compare 40; others 300)",
     )
     parser.add_argument("--warm-up", type=_positive, default=15, metavar="N", help="frames before that (default 15)")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--compare", action="store_true", help="time propagation against the paper's plain recipe")
     what.add_argument("--live", action="store_true", help="play INPUT as a camera and track it live")
     what.add_argument("--painting", action="store_true", help="time strokes in the window, from the event to the pixel")
+    what.add_argument("--window", action="store_true", help="time how late the window's event loop is meanwhile")
     parser.add_argument("--fps", type=float, default=30.0, metavar="F", help="rate of the camera (--live; default 30)")
     parser.add_argument("--seconds", type=float, default=60.0, metavar="S", help="length of the live run (default 60)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures here")

@@ -14,7 +14,6 @@ import torch
 
 from engine.propagation.affinity import DenseKernel, Votes
 
-TRACE = 0.01  # labels up to this are as good as none
 NEAR = 2  # cells around a trace that are asked about as well
 STEPS = 16  # different numbers of cells that are asked about at once
 
@@ -49,6 +48,7 @@ def lattice_votes(
     speakers: Sequence[Speakers],
     shown: torch.Tensor,
     spacing: int,
+    trace: float,
 ) -> Votes:
     """The same, with the neighbour's votes in cells far from every trace of an object. On a CPU.
 
@@ -56,6 +56,7 @@ def lattice_votes(
         query: h x w x C'.
         shown: h x w bool, where the recent frames have a trace of an object.
         spacing: of the lattice in cells. An object of spacing x spacing cells cannot slip through.
+        trace: labels up to this are as good as none.
     """
     height, width = query.shape[:2]
     coarse = all_votes(kernel, query[::spacing, ::spacing], speakers)
@@ -64,7 +65,7 @@ def lattice_votes(
         return x.repeat_interleave(spacing, 0).repeat_interleave(spacing, 1)[:height, :width]
 
     votes = Votes(spread(coarse.numerator).contiguous(), spread(coarse.denominator).contiguous())
-    traces = (spread(coarse.share().amax(0) > TRACE) | shown).float()
+    traces = (spread(coarse.share().amax(0) > trace) | shown).float()
     asked = torch.nn.functional.max_pool2d(traces[None], 2 * NEAR + 1, stride=1, padding=NEAR)[0]
     asked[::spacing, ::spacing] = 0  # they were
     cells = asked.flatten().nonzero().flatten()

@@ -8,7 +8,7 @@ import torch
 
 from engine.propagation.affinity import DenseKernel, Votes, WindowedKernel, group_by_voice, query_cells
 from engine.propagation.grid import TileLayout
-from engine.propagation.lattice import TRACE, Speakers, all_votes, lattice_votes
+from engine.propagation.lattice import Speakers, all_votes, lattice_votes
 from engine.propagation.memory import MemoryBank, Slot
 from engine.propagation.recipe import Recipe
 from engine.propagation.reference_cache import ReferenceCache
@@ -164,8 +164,8 @@ class Propagator:
         shown = torch.zeros(self.height, self.width, dtype=torch.bool)
         for (_, recent), slots in zip(self._windowed, held, strict=True):
             if slots:
-                shown |= recent.strongest(slots) > TRACE
-        votes.merge(lattice_votes(self._dense, query, speakers, shown, spacing))
+                shown |= recent.strongest(slots) > self.recipe.trace
+        votes.merge(lattice_votes(self._dense, query, speakers, shown, spacing, self.recipe.trace))
 
     def _add_windowed(
         self,
@@ -206,9 +206,9 @@ class Propagator:
         peaks = torch.stack(
             [cache.peaks(numbers) for (_, cache), numbers in zip(self._windowed, held, strict=True) if numbers]
         ).amax(0)
-        wanted = peaks > TRACE
+        wanted = peaks > self.recipe.trace
         if self.from_keyframes is not None:
-            wanted |= layout.query_tiles(self.from_keyframes.amax(0)[..., None]).amax((-2, -1)) > TRACE
+            wanted |= layout.query_tiles(self.from_keyframes.amax(0)[..., None]).amax((-2, -1)) > self.recipe.trace
         spans = []
         for row in wanted:
             columns = row.nonzero().flatten().tolist()

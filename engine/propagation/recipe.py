@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from engine.errors import UserError
 from engine.propagation.sampling import DENSE, RANGE, REFERENCES, Sampling, history_length
 
+TRACE = 0.01
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -36,6 +38,8 @@ class Recipe:
         keyframes: how many keyframes the memory keeps for ever (0: they age like any other frame, as in the paper).
         keyframe_lattice: 2: on a CPU with a window, keyframes are asked about every second cell per axis, and about the
             others only near objects (`engine.propagation.lattice`); 1: about all.
+        trace: labels up to this are as good as none; with a window, on a CPU, what only finds out about such labels is
+            left out. 0: nothing is but what cannot change a label.
         sigma_keyframe: spatial prior of keyframes, None for none (an object may have gone anywhere since).
         far_keyframe_voice: weight of keyframes other than the nearest in time that knows an object (1: all alike).
         max_gap: recent frames further than this many frames from the target are no references (a jump in time breaks
@@ -61,6 +65,7 @@ class Recipe:
     pool_keyframes: int = 1
     keyframes: int = 0
     keyframe_lattice: int = 1
+    trace: float = TRACE
     sigma_keyframe: float | None = None
     far_keyframe_voice: float = 0.3
     max_gap: int | None = None
@@ -87,6 +92,8 @@ class Recipe:
             raise ValueError("top_k needs the plain softmax, which alone sees all references at once")
         if not 0 <= self.far_keyframe_voice <= 1:
             raise ValueError("far_keyframe_voice is a weight from 0 to 1")
+        if not 0 <= self.trace < 1:
+            raise ValueError("trace is a label from 0 to below 1")
         if not self.label_power >= 1:
             raise ValueError("label_power must be at least 1")
         if self.align < 1 or self.keyframe_lattice < 1:

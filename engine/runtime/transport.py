@@ -132,6 +132,11 @@ class Transport:
                 return
             if core.info is None:
                 core.say(Severity.WARNING, "There is nothing to track yet.", "Open a video or a camera first.")
+            elif core.live and not core.source_alive and core.replay_from is not None and core.engine_ready:
+                # The camera is gone; what was corrected in the replay can still be carried on to its last frame.
+                job = TrackJob(core.generation, live=True, replay_from=core.end_replay())
+                job.mailbox.close()
+                core.begin(job, Mode.TRACKING)
             elif not self._source_works():
                 pass
             elif core.live and request.direction < 0:

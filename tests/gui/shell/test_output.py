@@ -434,7 +434,7 @@ def test_clear_tracking_asks_and_keeps_keyframes(painted: Any) -> None:
 def test_a_live_source_is_recorded(shell: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shell.open("camera:0")
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
-    button = shell.window.transport._live_buttons[1]
+    button = shell.window.transport._live_buttons[-1]
     QTest.mouseClick(button, Qt.MouseButton.LeftButton)
     shell.pump()
     folder = shell.session.last("start_recording")[1]

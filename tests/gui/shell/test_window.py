@@ -424,7 +424,7 @@ def test_tracking_stops_at_the_marks(shell: Any) -> None:
 def test_live_shows_its_own_buttons(shell: Any) -> None:
     shell.open("camera:0")
     names = {b.accessibleName() for b in shell.window.transport._live_buttons if b.isVisible()}
-    assert names == {"Freeze live picture", "Record"}
+    assert names == {"Instant replay", "Freeze live picture", "Record"}
     assert not any(b.isVisible() for b in shell.window.transport._file_buttons)
     shell.window.close_source = None
     shell.open("/videos/a.mp4")

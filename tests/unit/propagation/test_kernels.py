@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 
 from engine.propagation.affinity import DenseKernel, Votes, WindowedKernel, key_cells, query_cells
 from engine.propagation.grid import TileLayout
-from engine.propagation.lattice import TRACE
 from engine.propagation.prior import axis_log_prior, pair_log_prior, spatial_prior, window_log_prior
 from engine.propagation.propagator import Propagator
-from engine.propagation.recipe import PAPER, Recipe
+from engine.propagation.recipe import PAPER, TRACE, Recipe
 from engine.propagation.reference import Reference, propagate_labels
 from engine.propagation.sampling import Sampling
 

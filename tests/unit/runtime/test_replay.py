@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.runtime.messages import MaskKind, Mode, Notice, ReplayChanged
+from engine.runtime.messages import MaskKind, Mode, Notice, ReplayChanged, TrackingFinished
 from engine.runtime.replay_ring import ReplayRing
 from engine.types import Frame
 from tests.unit.runtime.fakes import FakeLive, square
@@ -151,6 +151,17 @@ def test_without_a_correction_it_goes_on_live_at_once(tracked):
     push(tracked, 13)
     assert [call for call in tracked.tracker.calls if call[0] == "step"] == [("step", 13)]
     assert [e.frames for e in tracked.events if isinstance(e, ReplayChanged)][-1] == ()
+
+
+def test_when_the_camera_is_gone_a_correction_is_carried_on_to_the_last_kept_frame(tracked):
+    frame = replay(tracked, 9).frame
+    tracked.sources["camera:0"].end()
+    tracked.wait(lambda: not tracked.session._core.source_alive)
+    tracked.session.set_mask(frame, square(x=1, y=9), [1])
+    tracked.session.track()
+    assert tracked.wait_event(TrackingFinished) == TrackingFinished(12)
+    assert np.array_equal(tracked.session.mask_at(12)[0], np.roll(square(x=1, y=9), 3, axis=1))
+    assert tracked.session.mode is Mode.FROZEN
 
 
 def test_pausing_on_the_way_keeps_what_was_tracked_anew(tracked):

@@ -166,7 +166,7 @@ def test_an_hour_of_frames(tmp_path: Path) -> None:
         assert stats.processed > 1000
         assert last.rss - first.rss < GROWTH
         assert last.threads == first.threads
-        assert last.handles == first.handles
+        assert last.handles <= first.handles
         assert len(session.mask_kinds()) <= 300 + stats.processed // 500 + 2
     finally:
         assert session.shutdown(TIMEOUT_S)
@@ -232,7 +232,7 @@ def test_ten_minutes_in_real_time(tmp_path: Path) -> None:
         )
         assert last.rss - first.rss < GROWTH
         assert last.threads == first.threads
-        assert last.handles == first.handles
+        assert last.handles <= first.handles
         counted = stats.processed + session._core.stats.previewed + stats.dropped
         assert abs(sources[0].captured - counted) < 30  # a second's frames came between the figures at most
     finally:
