@@ -158,6 +158,25 @@ TABLE: tuple[ActionSpec | MenuSlot, ...] = (
     ActionSpec(
         "export", "&Export…", ("Ctrl+E",), "Write videos, cut-outs or data of the masks", "File", "export", section=2
     ),
+    MenuSlot("virtual_camera", "V&irtual camera", "File", section=2),
+    ActionSpec(
+        "virtual_overlay",
+        "&Overlay as shown",
+        ("Ctrl+Shift+R",),
+        "Let other programs see the picture with its overlay as a camera",
+        "File/Virtual camera",
+        "",
+        True,
+    ),
+    ActionSpec(
+        "virtual_green",
+        "&Cut-out on green",
+        ("Ctrl+Shift+G",),
+        "Let other programs see the objects before green as a camera",
+        "File/Virtual camera",
+        "",
+        True,
+    ),
     ActionSpec("close_source", "Close &video", ("Ctrl+W",), "Close what is open", "File", section=3),
     ActionSpec("quit", "&Quit", ("Ctrl+Q",), "Close LiveMask", "File", section=3),
     ActionSpec("undo", "&Undo", ("Ctrl+Z",), "Take the last edit back", "Edit", "undo"),
@@ -267,7 +286,13 @@ TABLE: tuple[ActionSpec | MenuSlot, ...] = (
         True,
     ),
     ActionSpec(
-        "record", "&Record…", ("Ctrl+R",), "Write every tracked live frame to a folder", "Track", "record", True
+        "record",
+        "&Record…",
+        ("Ctrl+R",),
+        "Write every tracked live frame, its mask and both as videos to a folder",
+        "Track",
+        "record",
+        True,
     ),
     MenuSlot("go", "&Go to", "Track", section=1),
     ActionSpec("frame_previous", "&Previous frame", ("Left",), "One frame back", "Track/Go to"),

@@ -45,6 +45,7 @@ from app.window.scribbling import ScribbleController
 from app.window.states import StatesController
 from app.window.timeline_control import TimelineController
 from app.window.tracking import TrackingController
+from app.window.virtual_camera import VirtualCameraController
 from engine.runtime.config import EngineConfig
 from engine.runtime.messages import Notice
 from engine.video.source import SourceInfo
@@ -134,6 +135,7 @@ class MainWindow(QMainWindow):
         self.output = OutputController(
             bridge, actions, settings, canvas, lambda: self.tracking.marks, self.projects.save_and_wait, self
         )
+        self.virtual_camera = VirtualCameraController(bridge, actions, canvas)
         may_discard = self.output.may_discard
         self.projects.ask_before_opening(may_discard)
         self.opening = OpeningController(bridge, actions, settings, self.editing, self, may_discard, self.projects.open)
@@ -152,6 +154,7 @@ class MainWindow(QMainWindow):
             self.states,
             self.projects,
             self.output,
+            self.virtual_camera,
             self.opening,
             self.explaining,
             self.scribbling,
@@ -275,6 +278,7 @@ class MainWindow(QMainWindow):
         self.settings.sync()
         self.hide()  # what follows may take a moment
         self.timeline.thumbnails.reader.close()
+        self.virtual_camera.close()
         # Who was not asked has not let go of the work.
         self.stopped_in_time = self.bridge.shutdown(SHUTDOWN_S, keep_unsaved=not self._asks_before_closing)
         if not self.stopped_in_time:

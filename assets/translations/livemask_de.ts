@@ -226,6 +226,10 @@
         <translation>Ein Bild von {0} ist unbrauchbar: {1}.</translation>
     </message>
     <message>
+        <source>A virtual camera needs the package pyvirtualcam.</source>
+        <translation>Eine virtuelle Kamera braucht das Paket pyvirtualcam.</translation>
+    </message>
+    <message>
         <source>A worker process died while it started (exit code {0}).</source>
         <translation>Ein Arbeitsprozess ist beim Start abgebrochen (Exit-Code {0}).</translation>
     </message>
@@ -418,6 +422,10 @@
         <translation>Wählen Sie eine andere Quelle.</translation>
     </message>
     <message>
+        <source>Choose it again in menu File, Virtual camera.</source>
+        <translation>Wählen Sie sie im Menü Datei, Virtuelle Kamera noch einmal.</translation>
+    </message>
+    <message>
         <source>Choose one inside it, of at least {0} x {1} pixels.</source>
         <translation>Wählen Sie einen darin, mindestens {0} x {1} Pixel groß.</translation>
     </message>
@@ -494,8 +502,16 @@
         <translation>Geben Sie die Gewichte an, aus denen es exportiert wurde.</translation>
     </message>
     <message>
+        <source>Install OBS Studio and start its virtual camera once; then stop it there and try again.</source>
+        <translation>Installieren Sie OBS Studio, starten Sie dessen virtuelle Kamera einmal, halten Sie sie dort wieder an und versuchen Sie es noch einmal.</translation>
+    </message>
+    <message>
         <source>Install it: pip install ray.</source>
         <translation>Installieren Sie es: pip install ray.</translation>
+    </message>
+    <message>
+        <source>Install v4l2loopback (Debian: v4l2loopback-dkms), then run: sudo modprobe v4l2loopback</source>
+        <translation>Installieren Sie v4l2loopback (Debian: v4l2loopback-dkms) und führen Sie aus: sudo modprobe v4l2loopback</translation>
     </message>
     <message>
         <source>It has none.</source>
@@ -646,6 +662,10 @@
         <translation>Es wurde keine Quelle angegeben.</translation>
     </message>
     <message>
+        <source>No virtual camera is there, or another program sends to it.</source>
+        <translation>Es gibt keine virtuelle Kamera, oder ein anderes Programm sendet an sie.</translation>
+    </message>
+    <message>
         <source>None of the chosen objects is in the masks.</source>
         <translation>Keines der gewählten Objekte ist in den Masken.</translation>
     </message>
@@ -720,6 +740,10 @@
     <message>
         <source>Opening {0} with {1} masks of {2}.</source>
         <translation>{0} wird mit {1} Masken von {2} geöffnet.</translation>
+    </message>
+    <message>
+        <source>Other programs see the picture as the camera {0}.</source>
+        <translation>Andere Programme sehen das Bild als Kamera {0}.</translation>
     </message>
     <message>
         <source>Paint a keyframe on both sides, or track forward from one.</source>
@@ -832,6 +856,10 @@
     <message>
         <source>Run: pip install onnxruntime</source>
         <translation>Führen Sie aus: pip install onnxruntime</translation>
+    </message>
+    <message>
+        <source>Run: pip install pyvirtualcam</source>
+        <translation>Führen Sie aus: pip install pyvirtualcam</translation>
     </message>
     <message>
         <source>Running an ONNX model needs onnxruntime.</source>
@@ -1136,6 +1164,10 @@
     <message>
         <source>The video in {0} uses a codec that is not supported.</source>
         <translation>Das Video in {0} verwendet einen nicht unterstützten Codec.</translation>
+    </message>
+    <message>
+        <source>The virtual camera takes no pictures any more.</source>
+        <translation>Die virtuelle Kamera nimmt keine Bilder mehr an.</translation>
     </message>
     <message>
         <source>The weights do not fit the network {0}.</source>
@@ -2869,6 +2901,10 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
         <translation>&amp;Verfolgung löschen…</translation>
     </message>
     <message>
+        <source>&amp;Cut-out on green</source>
+        <translation>&amp;Freisteller auf Grün</translation>
+    </message>
+    <message>
         <source>&amp;Dark</source>
         <translation>&amp;Dunkel</translation>
     </message>
@@ -2958,7 +2994,7 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
     </message>
     <message>
         <source>&amp;Matte</source>
-        <translation type="unfinished">&amp;Matte</translation>
+        <translation>&amp;Matte</translation>
     </message>
     <message>
         <source>&amp;Matte</source>
@@ -3013,6 +3049,10 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
     <message>
         <source>&amp;Overlay</source>
         <translation>&amp;Überlagerung</translation>
+    </message>
+    <message>
+        <source>&amp;Overlay as shown</source>
+        <translation>&amp;Überlagerung wie angezeigt</translation>
     </message>
     <message>
         <source>&amp;Paint</source>
@@ -3497,6 +3537,14 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
     <message>
         <source>Left, right, Shift + drag</source>
         <translation>Links, rechts, Umschalt + Ziehen</translation>
+    </message>
+    <message>
+        <source>Let other programs see the objects before green as a camera</source>
+        <translation>Andere Programme die Objekte vor Grün als Kamera sehen lassen</translation>
+    </message>
+    <message>
+        <source>Let other programs see the picture with its overlay as a camera</source>
+        <translation>Andere Programme das Bild mit seiner Überlagerung als Kamera sehen lassen</translation>
     </message>
     <message>
         <source>Let the pressure of a pen make the brush larger and smaller</source>
@@ -4219,6 +4267,10 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
         <translation>Den ganzen Bildschirm nutzen</translation>
     </message>
     <message>
+        <source>V&amp;irtual camera</source>
+        <translation>V&amp;irtuelle Kamera</translation>
+    </message>
+    <message>
         <source>Version and licences</source>
         <translation>Version und Lizenzen</translation>
     </message>
@@ -4271,8 +4323,8 @@ Masken haben immer die volle Größe. Menü Engine, Arbeitsgröße ändert sie.<
         <translation>Mit Alpha, für Resolve, Premiere, Final Cut und After Effects; groß.</translation>
     </message>
     <message>
-        <source>Write every tracked live frame to a folder</source>
-        <translation>Jedes verfolgte Live-Bild in einen Ordner schreiben</translation>
+        <source>Write every tracked live frame, its mask and both as videos to a folder</source>
+        <translation>Jedes verfolgte Live-Bild, seine Maske und beides als Videos in einen Ordner schreiben</translation>
     </message>
     <message>
         <source>Write videos, cut-outs or data of the masks</source>

@@ -1,4 +1,4 @@
-"""Recording what is tracked live: the source as video, the same with its overlay, and a folder of palette PNGs."""
+"""Recording what is tracked live: a folder of palette PNGs, an overlay video and the video as the camera gave it."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ RECORDING_OPACITY = 0.5
 
 
 class Recorder:
-    """Writes what is tracked live: `masks/00000.png`, ..., `source.mp4` and `overlay.mp4` in a folder, as many frames
-    in each, the n-th of one belonging to the n-th of the others. Refuses to overwrite.
+    """Writes what is tracked live: `masks/00000.png`, ..., `overlay.mp4` and `source.mp4` in a folder.
 
-    As a context manager it finishes the videos on leaving, or drops them when an error passes through.
+    Both videos have the same frames at the same times. Refuses to overwrite. As a context manager it finishes the
+    videos on leaving, or drops them when an error passes through; one that fails does not keep the other from its end.
 
     Raises:
         ExportError: the folder already holds a recording or cannot be written.
@@ -32,21 +32,23 @@ class Recorder:
 
     def __init__(self, folder: Path, info: SourceInfo, palette: NDArray[np.uint8] | None = None) -> None:
         """`palette`: see `ExportRequest`."""
-        source, overlay = folder / SOURCE_FILE, folder / OVERLAY_FILE
-        if source.exists() or overlay.exists():
+        files = (folder / OVERLAY_FILE, folder / SOURCE_FILE)
+        if any(path.exists() for path in files):
             raise ExportError(f"The folder {folder} already holds a recording.", "Choose another folder.")
         self._masks = MaskFolderWriter(folder / MASKS_FOLDER)
-        with ExitStack() as opened:
-            self._source = opened.enter_context(OverlayVideoWriter(source, info.width, info.height, info.fps))
-            self._overlay = opened.enter_context(OverlayVideoWriter(overlay, info.width, info.height, info.fps))
-            self._files = opened.pop_all()
         self._palette = davis_palette() if palette is None else palette
+        self._overlay = OverlayVideoWriter(files[0], info.width, info.height, info.fps)
+        try:
+            self._source = OverlayVideoWriter(files[1], info.width, info.height, info.fps)
+        except BaseException:
+            self._overlay.abort()
+            raise
 
     def write(self, frame: Frame, mask: Mask) -> None:
         """Add a tracked frame."""
         self._masks.write(frame.index, mask)
-        self._source.write(frame.rgb, frame.time_s)
         self._overlay.write(compose_overlay(frame.rgb, mask, self._palette, RECORDING_OPACITY), frame.time_s)
+        self._source.write(frame.rgb, frame.time_s)
 
     def __enter__(self) -> Recorder:
         return self
@@ -54,4 +56,6 @@ class Recorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._files.__exit__(kind, error, trace)
+        with ExitStack() as ends:  # calls all, whichever raises
+            for video in (self._source, self._overlay):
+                ends.callback(video.close if error is None else video.abort)
