@@ -32,6 +32,7 @@ def _shots(window: Any, session: Any, pump: Any) -> Iterator[tuple[str, Any]]:
     from app.dialogs.export_dialog import ExportDialog, ExportStart
     from app.dialogs.key_editor import KeyEditor
     from app.dialogs.recovery_dialog import RecoveryDialog
+    from app.dialogs.screen_dialog import ScreenDialog
     from app.dialogs.shortcut_sheet import ShortcutSheet
     from app.dialogs.stream_dialog import StreamDialog
     from app.dialogs.text_dialogs import AboutDialog, DiagnosticsDialog
@@ -76,6 +77,14 @@ def _shots(window: Any, session: Any, pump: Any) -> Iterator[tuple[str, Any]]:
     yield "tracking", window
     do("toggle_track")
     yield "paused_with_doubts", window
+    do("solo")
+    yield "solo", window
+    do("solo")
+    for look in ("style_outline", "style_pattern", "view_matte", "view_checker", "view_blur"):
+        do(look)
+        yield look, window
+    do("view_overlay")
+    do("style_fill")
     for severity, text, way in (
         (Severity.INFO, "Only live sources can be recorded.", "Open a video or a camera first."),
         (Severity.WARNING, "No object is painted yet.", "Paint an object first."),
@@ -106,6 +115,7 @@ def _shots(window: Any, session: Any, pump: Any) -> Iterator[tuple[str, Any]]:
         ("keys_editor", KeyEditor(window.actions_table, window)),
         ("keys_sheet", ShortcutSheet(window.actions_table, window.themes.theme, window)),
         ("stream", StreamDialog(window)),
+        ("screen", ScreenDialog(window, look=lambda _: np.full((1080, 1920, 3), 120, np.uint8), count=lambda: 2)),
         ("about", AboutDialog(window)),
         ("diagnostics", DiagnosticsDialog([], window)),
         ("recovery", RecoveryDialog((leftover, replace(leftover, named=True)), window)),
