@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -16,8 +15,8 @@ from PyQt6.QtGui import QMouseEvent
 from PyQt6.QtWidgets import QApplication, QWidget
 
 from app.canvas.canvas import Canvas
-from app.qt_environment import prepare_qt_environment
-from engine.errors import ExportError, UserError
+from app.qt_environment import start_without_screen
+from engine.commands.arguments import check_folder
 from engine.runtime.messages import DisplayItem
 from engine.types import Frame, Mask, Rgb
 
@@ -131,12 +130,8 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UserError: Qt cannot start, or the file for the figures cannot be written.
     """
-    if options.json is not None and not options.json.absolute().parent.is_dir():
-        raise ExportError(f"The folder {options.json.absolute().parent} does not exist.", "Make it first.")
-    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-    problem = prepare_qt_environment()
-    if problem:
-        raise UserError(problem, "")
+    check_folder(options.json)
+    start_without_screen()
     application = QApplication.instance() or QApplication(["livemask"])
     print(f"{'milliseconds to the pixel':<24}{'p50':>7}{'p95':>8}{'most':>8}")
     found = []

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, MutableMapping
 
+from engine.errors import UserError
 from engine.system_libraries import FONT, install_command, library_loads, missing_needs
 
 # opencv-python ships its own Qt 5 on Linux and points these variables at it when imported; Qt 6 then loads nothing.
@@ -83,6 +84,18 @@ def find_problem(
             "ssh -X), or use a virtual screen: xvfb-run -a python main.py"
         )
     return ""
+
+
+def start_without_screen() -> None:
+    """For a command that draws windows nobody sees: call before Qt is started. QT_QPA_PLATFORM, where set, is obeyed.
+
+    Raises:
+        UserError: Qt cannot start.
+    """
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    problem = prepare_qt_environment()
+    if problem:
+        raise UserError(problem, "")
 
 
 def prepare_qt_environment() -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,11 +19,11 @@ from PyQt6.QtCore import QEventLoop, Qt, QTimer
 from PyQt6.QtWidgets import QApplication
 
 from app.bridge import EngineBridge
-from app.qt_environment import prepare_qt_environment
+from app.qt_environment import start_without_screen
 from app.settings import Settings
 from app.window.main_window import MainWindow
-from engine.commands.arguments import engine_config
-from engine.errors import ExportError, UserError
+from engine.commands.arguments import check_folder, engine_config
+from engine.errors import UserError
 from engine.runtime.config import EngineConfig
 from engine.runtime.live_run import first_mask
 from engine.runtime.messages import Mode
@@ -150,12 +149,8 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UserError: Qt cannot start, bad input, or the file for the figures cannot be written.
     """
-    if options.json is not None and not options.json.absolute().parent.is_dir():
-        raise ExportError(f"The folder {options.json.absolute().parent} does not exist.", "Make it first.")
-    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-    problem = prepare_qt_environment()
-    if problem:
-        raise UserError(problem, "")
+    check_folder(options.json)
+    start_without_screen()
     prepare_computing()
     application = QApplication.instance() or QApplication(["livemask"])
     config = engine_config(options)

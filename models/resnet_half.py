@@ -246,8 +246,7 @@ class HalfResNetEmbedder:
     @torch.inference_mode()
     def embed(self, rgb: torch.Tensor) -> torch.Tensor:
         """1 x 3 x H x W float RGB in 0..1 -> channels x ceil(H/8) x ceil(W/8), unit length per cell."""
-        stages = self._trunk(rgb.contiguous(memory_format=torch.channels_last))
-        return self._projection(stages.stage2, stages.stage3)[0]  # type: ignore[no-any-return]
+        return self._embedded(rgb.contiguous(memory_format=torch.channels_last))[1]
 
     @torch.inference_mode()
     def embed_detailed(self, rgb: torch.Tensor) -> tuple[torch.Tensor, Upsampling | None]:
@@ -257,13 +256,16 @@ class HalfResNetEmbedder:
             embedding, logits = self._graphed(rgb)
             assert embedding is not None
             return embedding, None if logits is None else DenseLogits(logits)
-        stages = self._trunk(rgb)
-        embedding = self._projection(stages.stage2, stages.stage3)[0]
+        stages, embedding = self._embedded(rgb)
         return embedding, None if self._upsampler is None else StageLogits(self._upsampler, stages)
 
-    def _forward(self, rgb: torch.Tensor) -> Tensors:
+    def _embedded(self, rgb: torch.Tensor) -> tuple[Stages, torch.Tensor]:
         stages = self._trunk(rgb)
-        embedding = self._projection(stages.stage2, stages.stage3)[0]
+        return stages, self._projection(stages.stage2, stages.stage3)[0]
+
+    def _forward(self, rgb: torch.Tensor) -> Tensors:
+        """All that a graph of the network computes."""
+        stages, embedding = self._embedded(rgb)
         return embedding, None if self._upsampler is None else self._upsampler(stages)[0]
 
 

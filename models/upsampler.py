@@ -24,10 +24,17 @@ _SHARE = 64  # channels that each of the four inputs contributes
 class Stages(Protocol):
     """See `models.resnet_half.Stages`."""
 
-    stem: torch.Tensor
-    stage1: torch.Tensor
-    stage2: torch.Tensor
-    stage3: torch.Tensor
+    @property
+    def stem(self) -> torch.Tensor: ...
+
+    @property
+    def stage1(self) -> torch.Tensor: ...
+
+    @property
+    def stage2(self) -> torch.Tensor: ...
+
+    @property
+    def stage3(self) -> torch.Tensor: ...
 
 
 class Upsampler(nn.Module):

@@ -143,11 +143,6 @@ class FrameView(QWidget):
         self._overlay_visible = visible
         self.redraw()
 
-    @property
-    def look(self) -> compositor.OverlayStyle:
-        """How ids become colours now."""
-        return self._style
-
     def set_background(self, color: QColor | None) -> None:
         """What surrounds the frame; None takes it from the palette."""
         self._background = color

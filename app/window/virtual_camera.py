@@ -99,7 +99,7 @@ class VirtualCameraController(QObject):
         item = self._canvas.item
         if self._camera is None or item is None:
             return
-        canvas, style = self._canvas, self._canvas.look
+        canvas, style = self._canvas, self._canvas.shown_style()
         mask = canvas.shown_mask() if self._content is Content.OVERLAY else canvas.displayed_mask
         self._camera.offer(Shown(self._content, item.frame.rgb, _shown(mask, style.shown), style.colors, style.opacity))
         self._timer.start()  # anew: it comes only while no frames do

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.errors import ExportError
 from models.backends import BACKENDS
 
 if TYPE_CHECKING:
@@ -67,3 +68,13 @@ def at_least_one(text: str) -> int:
 def names(text: str) -> tuple[str, ...]:
     """Names separated by commas, for argparse."""
     return tuple(name for part in text.split(",") if (name := part.strip()))
+
+
+def check_folder(file: Path | None) -> None:
+    """Before hours of work: the folder a file is to be written to is there.
+
+    Raises:
+        ExportError: it is not.
+    """
+    if file is not None and not file.absolute().parent.is_dir():
+        raise ExportError(f"The folder {file.absolute().parent} does not exist.", "Make it first.")

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.commands.arguments import add_engine_arguments, engine_config
+from engine.commands.arguments import add_engine_arguments, at_least_one, check_folder, engine_config
 from engine.commands.progress import ProgressBar
 
 if TYPE_CHECKING:
@@ -21,14 +21,14 @@ _ASSETS = Path(__file__).resolve().parents[2] / "assets"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", nargs="?", metavar="INPUT", help="video file or folder of frames; default: the demo")
     parser.add_argument("--mask", type=Path, metavar="FILE", help="mask of the first frame; default: an ellipse")
-    parser.add_argument("--objects", type=_positive, default=1, metavar="N", help="cut the mask into N objects")
+    parser.add_argument("--objects", type=at_least_one, default=1, metavar="N", help="cut the mask into N objects")
     parser.add_argument(
         "--frames",
-        type=_positive,
+        type=at_least_one,
         metavar="N",
         help="frames to measure (default 100; --compare 40; others 300)",
     )
-    parser.add_argument("--warm-up", type=_positive, default=15, metavar="N", help="frames before that (default 15)")
+    parser.add_argument("--warm-up", type=at_least_one, default=15, metavar="N", help="frames before that (default 15)")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--compare", action="store_true", help="time propagation against the paper's plain recipe")
     what.add_argument("--live", action="store_true", help="play INPUT as a camera and track it live")
@@ -40,17 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_engine_arguments(parser)
 
 
-def _positive(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"must be a number from 1, not {text!r}")
-    return int(text)
-
-
 def run(options: argparse.Namespace) -> int:
-    from engine.errors import ExportError, UserError
+    from engine.errors import UserError
 
-    if options.json is not None and not options.json.absolute().parent.is_dir():
-        raise ExportError(f"The folder {options.json.absolute().parent} does not exist.", "Make it first.")
+    check_folder(options.json)
     if options.frames is not None and options.frames < 10 and not options.compare:
         raise UserError("A benchmark takes at least 10 frames.", "Ask for more with --frames.")
     if min(options.fps, options.seconds) <= 0:

@@ -8,7 +8,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from engine.commands.arguments import add_engine_arguments, at_least_one, engine_config, names
+from engine.commands.arguments import add_engine_arguments, at_least_one, check_folder, engine_config, names
 from engine.commands.progress import ProgressBar
 
 EXIT_DONE = 0
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from engine.errors import ExportError, UserError
+    from engine.errors import UserError
     from engine.evaluation.analysis import analyse
     from engine.evaluation.datasets import load_dataset
     from engine.evaluation.generalisation import generalisation
@@ -54,8 +54,7 @@ def run(options: argparse.Namespace) -> int:
 
     dataset = load_dataset(options.dataset, options.data, options.split, options.sequences)
     for file in (options.json, options.zip):
-        if file is not None and not file.absolute().parent.is_dir():
-            raise ExportError(f"The folder {file.absolute().parent} does not exist.", "Make it first.")
+        check_folder(file)
     if (
         options.out is None
         and options.zip is None

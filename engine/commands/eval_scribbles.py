@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from engine.commands.arguments import add_engine_arguments, engine_config, names
+from engine.commands.arguments import add_engine_arguments, check_folder, engine_config, names
 
 EXIT_DONE = 0
 FRAMES = "0,10,20,30"
@@ -34,15 +34,14 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def run(options: argparse.Namespace) -> int:
-    from engine.errors import ExportError, UserError
+    from engine.errors import UserError
     from engine.evaluation.datasets import load_dataset
     from engine.evaluation.scribbles import measure
     from engine.runtime.factory import create_tracker
     from engine.runtime.threads import prepare_computing
 
     prepare_computing()
-    if options.json is not None and not options.json.absolute().parent.is_dir():
-        raise ExportError(f"The folder {options.json.absolute().parent} does not exist.", "Make it first.")
+    check_folder(options.json)
     dataset = load_dataset("davis2016", options.data, options.split, options.sequences)
     tracker = create_tracker(engine_config(options))
     scores = []

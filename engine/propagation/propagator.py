@@ -118,8 +118,7 @@ class Propagator:
         self.from_keyframes = None
         held = self._hold_windowed(recent[::-1])
         if self._whole is not None:
-            voices = [slot.known.float() for slot, _ in recent]
-            self._add_dense(votes, self._whole, cells, recent, voices)
+            self._add_whole(votes, self._whole, cells, recent)
         keyframes = self.bank.keyframes
         if self._keyframes is not None and keyframes:
             spoken = keyframe_voices(keyframes, frame_index, self.recipe.far_keyframe_voice)
@@ -147,12 +146,7 @@ class Propagator:
         held: Sequence[Sequence[int]],
     ) -> None:
         """Votes of the keyframes, which speak with the voices `spoken`; `held` as `_hold_windowed` gives it."""
-        numbers = cache.hold(self.bank.keyframes)
-        speakers = [
-            Speakers(voice, [cache.keys[numbers[m]] for m in members], [cache.columns[numbers[m]] for m in members])
-            for voice, members in group_by_voice(spoken)
-            if bool(voice.any())
-        ]
+        speakers = _speakers(cache, cache.hold(self.bank.keyframes), spoken)
         if not speakers:
             return
         query = query_cells(cells, self.logit_scale, self.recipe.sigma_keyframe)
@@ -215,30 +209,21 @@ class Propagator:
             spans.append((columns[0], columns[-1] + 1) if columns else (0, 0))
         return spans
 
-    def _add_dense(
+    def _add_whole(
         self,
         votes: Votes,
         cache: ReferenceCache,
         cells: torch.Tensor,
-        references: Sequence[tuple[Slot, float | None]],
-        voices: Sequence[torch.Tensor],
+        references: Sequence[tuple[Slot, float]],
     ) -> None:
-        """Votes of whole references; one query per distinct sigma, because the query carries the prior."""
+        """Votes of whole recent references; one query per distinct sigma, because the query carries the prior."""
         numbers = cache.hold([slot for slot, _ in references])
-        if not references:
-            return
-        queries = {
-            sigma: query_cells(cells, self.logit_scale, sigma).flatten(0, 1) for sigma in {s for _, s in references}
-        }
-        for voice, members in group_by_voice(torch.stack(list(voices))):
-            if not bool(voice.any()):
-                continue
-            for sigma, query in queries.items():
-                chosen = [numbers[member] for member in members if references[member][1] == sigma]
-                if chosen:
-                    keys, columns = [cache.keys[n] for n in chosen], [cache.columns[n] for n in chosen]
-                    sums = self._dense(query, keys, columns)
-                    votes.add(sums.reshape(self.height, self.width, -1), voice.to(cells.device))
+        for sigma in {sigma for _, sigma in references}:
+            members = [member for member, (_, its_sigma) in enumerate(references) if its_sigma == sigma]
+            voices = torch.stack([references[member][0].known.float() for member in members])
+            speakers = _speakers(cache, [numbers[member] for member in members], voices)
+            if speakers:
+                votes.merge(all_votes(self._dense, query_cells(cells, self.logit_scale, sigma), speakers))
 
     def _softmax(self, cells: torch.Tensor, recent: list[tuple[Slot, float]]) -> tuple[torch.Tensor, torch.Tensor]:
         flat = cells.reshape(-1, cells.shape[-1]) * self.logit_scale
@@ -254,6 +239,15 @@ class Propagator:
             votes.add(part, slot.known.float().to(cells.device))
         mass = sums[..., -1].sum(0)
         return votes.share() * mass, mass
+
+
+def _speakers(cache: ReferenceCache, numbers: Sequence[int], voices: torch.Tensor) -> list[Speakers]:
+    """Those of the references in these slots that have a say, grouped by their voices (one row each)."""
+    return [
+        Speakers(voice, [cache.keys[numbers[m]] for m in members], [cache.columns[numbers[m]] for m in members])
+        for voice, members in group_by_voice(voices)
+        if bool(voice.any())
+    ]
 
 
 def keyframe_voices(keyframes: list[Slot], frame_index: int, far: float) -> torch.Tensor:

@@ -10,10 +10,8 @@ from engine.runtime.mailbox import Mailbox, Policy
 from engine.types import Frame
 
 if TYPE_CHECKING:
+    from engine.embedding import Embedded  # importing it imports torch
     from engine.runtime.retrack import Stretch
-
-if TYPE_CHECKING:  # importing it imports torch
-    from engine.embedding import Embedded
 
 FILE_CAPACITY = 3  # frames decoded ahead of the engine
 LIVE_CAPACITY = 1  # the newest frame only

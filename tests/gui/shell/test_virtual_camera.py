@@ -78,7 +78,7 @@ def until_sent(shell: Any, devices: Devices, expected: Any) -> None:
 
 def overlay(shell: Any, mask: Any) -> Any:
     canvas = shell.window.canvas
-    return compose_overlay(make_frame(0).rgb, mask, canvas.look.colors, canvas.overlay_opacity)
+    return compose_overlay(make_frame(0).rgb, mask, canvas.shown_style().colors, canvas.overlay_opacity)
 
 
 def test_nothing_to_send_without_a_source(shell: Any, devices: Devices) -> None:

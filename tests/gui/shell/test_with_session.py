@@ -240,7 +240,8 @@ def test_objects_added_at_20_frames_leave_the_first_frame_as_it_was(app: App, di
     np.testing.assert_array_equal(app.bridge.mask_at(0)[0], seed)
 
 
-def test_a_deleted_object_comes_back_in_tracked_frames(app: App, disc_clip: Any) -> None:
+def two_tracked(app: App, disc_clip: Any) -> dict[int, tuple[Mask | None, MaskKind]]:
+    """Two objects painted on the first frame and tracked to the end; the masks of every frame."""
     app.open(str(disc_clip.path))
     app.stroke((70, 50), (80, 60))
     app.key(Key.Key_N)
@@ -249,10 +250,14 @@ def test_a_deleted_object_comes_back_in_tracked_frames(app: App, disc_clip: Any)
     app.key(Key.Key_F)
     last = len(disc_clip.masks) - 1
     app.until(lambda: app.bridge.mode is Mode.FROZEN and app.shown == last)
-    before = {index: app.bridge.mask_at(index) for index in range(last + 1)}
+    return {index: app.bridge.mask_at(index) for index in range(last + 1)}
+
+
+def test_a_deleted_object_comes_back_in_tracked_frames(app: App, disc_clip: Any) -> None:
+    before = two_tracked(app, disc_clip)
     app.key(Key.Key_Delete)
     app.until(lambda: 2 not in app.bridge.painted_ids)
-    assert not np.any(app.bridge.mask_at(last)[0] == 2)
+    assert not np.any(app.bridge.mask_at(max(before))[0] == 2)
     app.key(Key.Key_Z, CONTROL)
     app.until(lambda: app.bridge.painted_ids == {1, 2})
     for index, (mask, kind) in before.items():
@@ -281,15 +286,8 @@ def test_keeping_a_frame_as_keyframe_is_undone_from_anywhere(app: App, disc_clip
 
 
 def test_merged_objects_are_tracked_as_one_and_parted_by_undo(app: App, disc_clip: Any) -> None:
-    app.open(str(disc_clip.path))
-    app.stroke((70, 50), (80, 60))
-    app.key(Key.Key_N)
-    app.stroke((20, 20), (30, 30))
-    app.until(lambda: app.bridge.painted_ids == {1, 2})
-    app.key(Key.Key_F)
-    last = len(disc_clip.masks) - 1
-    app.until(lambda: app.bridge.mode is Mode.FROZEN and app.shown == last)
-    before = {index: app.bridge.mask_at(index) for index in range(last + 1)}
+    before = two_tracked(app, disc_clip)
+    last = max(before)
     app.window.objects.merge(2, 1)
     app.until(lambda: app.bridge.painted_ids == {1})
     for index, (mask, kind) in before.items():
