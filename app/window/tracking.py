@@ -45,6 +45,7 @@ class TrackingController(QObject):
         self._direction = 1
         self._engine_ready = False
         self._waiting = False  # tracking was asked for, the engine is still loading
+        self._refreshed_at_end = False
         self._mark_in: int | None = None
         self._mark_out: int | None = None
         self._item: DisplayItem | None = None
@@ -197,16 +198,16 @@ class TrackingController(QObject):
         info = self._bridge.info
         if info is None:
             return
-        was_end = self.at_end
         self._item = item
         self._timeline.show_frame(item.frame.index)
         self._bar.show_frame(item.frame.index, item.frame.time_s, info, item.kind)
-        if was_end != self.at_end:
+        if self._refreshed_at_end != self.at_end:  # a click on the time line is there before its picture
             self.refresh()
 
     def refresh(self) -> None:
         """Bring buttons and texts in line with the state."""
         bridge, mode = self._bridge, self._bridge.mode
+        self._refreshed_at_end = self.at_end
         is_open = bridge.info is not None
         for action_id in _ANY_SOURCE:
             self._actions[action_id].setEnabled(is_open)
@@ -223,7 +224,7 @@ class TrackingController(QObject):
             live=bridge.live,
             painted=bool(bridge.painted_ids),
             direction=self._direction,
-            at_end=self.at_end,
+            at_end=self._refreshed_at_end,
             recording=bridge.recording,
             waiting=self._waiting,
             replaying=bridge.replaying,

@@ -344,6 +344,19 @@ def test_space_after_the_end_plays_from_the_start(shell: Any) -> None:
     assert shell.session.calls[-2:] == [("seek", 0), ("play",)]
 
 
+def test_the_hint_follows_when_the_end_is_left_by_going_elsewhere(shell: Any) -> None:
+    shell.open()
+    stroke(shell)
+    press(shell, Key.Key_Space)
+    shell.session.finish()
+    shell.pump()
+    last = shell.window.timeline.current
+    for index, hint in ((1, "tracks from here"), (last, "plays from the start")):
+        shell.window.tracking.go_to(index)
+        shell.pump()
+        assert hint in shell.window.transport.hint.text()
+
+
 def test_tracking_asked_for_while_the_engine_loads_is_announced(shell: Any) -> None:
     shell.open()
     shell.session.say(EngineProgress("Loading the model", ready=False))
