@@ -108,11 +108,10 @@ def measure(session: Session, source: str, config: EngineConfig, frames: int, ma
         bridge.track()
         _until(lambda: session.stats().processed > 10, window)  # kernels are chosen, memory is allocated
         clock = _Clock()
-        done = 0
         before = session.stats().processed
         clock.start()
         started = time.perf_counter()
-        while (done := session.stats().processed - before) < frames:
+        while (done := session.stats().processed - before) < frames or not clock.late_ms:
             if bridge.mode is Mode.FROZEN:
                 bridge.seek(0)
                 _until(lambda: window.canvas.item is not None and window.canvas.item.frame.index == 0, window)
